@@ -1,0 +1,331 @@
+"""Every default and limit, once. Standard library only: the command line imports this first."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pleinair.errors import RecipeError
+
+Adversarial = Literal["lsgan", "bce", "hinge"]
+DiscriminatorNorm = Literal["none", "instance", "affine"]
+
+
+# --- networks -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class UNetSpec:
+    """The lab's generator: 8 stride-2 blocks down, 8 up, skips; takes multiples of 256 pixels."""
+
+    channels: int = 64
+    depth: int = 8
+    dropout: float = 0.5
+    slope: float = 0.3  # Keras' LeakyReLU default
+    norm_epsilon: float = 1e-3  # tensorflow_addons' InstanceNormalization default
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """The paper's generator: 7x7, two down, residual blocks, two up, 7x7; multiples of 4 pixels."""
+
+    channels: int = 64
+    blocks: int = 9
+
+
+@dataclass(frozen=True)
+class LightSpec:
+    """Ours: residual blocks at a quarter of the size, the photo's own detail beside the output."""
+
+    channels: int = 64  # at 1/4, where the residual blocks work
+    half_channels: int = 16  # at 1/2
+    detail_channels: int = 16  # at full size
+    blocks: int = 6
+
+
+@dataclass(frozen=True)
+class PatchSpec:
+    """A PatchGAN: `layers` stride-2 4x4 convolutions, one of stride 1, one to a map of logits."""
+
+    channels: int = 64
+    layers: int = 3
+    norm: DiscriminatorNorm = "instance"
+    norm_epsilon: float = 1e-5
+    slope: float = 0.2
+    bias: bool = True  # of the inner convolutions; the last always has one
+    first_bias: bool = True
+    spectral_norm: bool = False
+    detail_channels: int = 0  # of a 3x3 convolution at full size in front; 0: none
+
+
+GeneratorSpec = UNetSpec | ResNetSpec | LightSpec
+Spec = GeneratorSpec | PatchSpec
+SPEC_KINDS: dict[str, type[Spec]] = {
+    "unet": UNetSpec,
+    "resnet": ResNetSpec,
+    "light": LightSpec,
+    "patch": PatchSpec,
+}
+
+
+def size_multiple(spec: Spec) -> int:
+    """Pixels that both sides of a picture must be a multiple of for this generator."""
+    match spec:
+        case UNetSpec():
+            return int(2**spec.depth)
+        case ResNetSpec() | LightSpec():
+            return 4
+        case PatchSpec():
+            return 1
+
+
+# --- recipes --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A complete training configuration. Weights multiply losses; rates are Adam's.
+
+    `identity_weight` falls linearly to `identity_end_weight` over the first `identity_ramp` of
+    the run; at weight 0 the identity pass is not computed. Rates are constant until `decay_from`
+    of the run, then fall linearly to 0.
+    """
+
+    name: str
+    generator: GeneratorSpec
+    discriminator: PatchSpec
+    adversarial: Adversarial
+    crop: int  # pixels
+    resize_min: int  # pixels of the shorter side, drawn in [resize_min, resize_max]
+    resize_max: int
+    flip: bool = True
+    batch: int = 1
+    steps: int = 10_000
+    cycle_weight: float = 10.0
+    cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
+    identity_weight: float = 5.0
+    identity_end_weight: float = 5.0
+    identity_ramp: float = 1.0
+    generator_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
+    beta1: float = 0.5
+    decay_from: float = 1.0
+    pool_size: int = 0
+    ema_decay: float = 0.0  # 0: samples and exports use the raw weights
+
+
+RECIPES: dict[str, Recipe] = {
+    "light": Recipe(
+        name="light",
+        generator=LightSpec(),
+        discriminator=PatchSpec(
+            channels=32, norm="none", spectral_norm=True, detail_channels=16
+        ),
+        adversarial="lsgan",
+        crop=128,
+        resize_min=256,
+        resize_max=300,
+        steps=10_000,
+        cycle_weight=5.0,
+        cycle_noise=0.03,
+        identity_weight=2.5,
+        identity_end_weight=0.0,
+        identity_ramp=0.2,
+        generator_rate=3e-4,
+        discriminator_rate=4e-4,
+        decay_from=0.5,
+        pool_size=50,
+        ema_decay=0.999,
+    ),
+    "paper": Recipe(
+        name="paper",
+        generator=ResNetSpec(),
+        discriminator=PatchSpec(),
+        adversarial="lsgan",
+        crop=256,
+        resize_min=286,
+        resize_max=286,
+        steps=250_000,
+        decay_from=0.5,
+        pool_size=50,
+    ),
+    "lab": Recipe(
+        name="lab",
+        generator=UNetSpec(),
+        discriminator=PatchSpec(
+            norm="affine", norm_epsilon=1e-3, slope=0.3, bias=False, first_bias=False
+        ),
+        adversarial="bce",
+        crop=256,
+        resize_min=256,
+        resize_max=256,
+        flip=False,
+        steps=300,
+    ),
+}
+
+
+def spec_to_dict(spec: Spec) -> dict[str, Any]:
+    """A spec as plain values, its kind under `kind`."""
+    kind = next(name for name, cls in SPEC_KINDS.items() if type(spec) is cls)
+    return {"kind": kind, **dataclasses.asdict(spec)}
+
+
+def spec_from_dict(values: dict[str, Any]) -> Spec:
+    """The inverse of `spec_to_dict`. Raises RecipeError for an unknown kind or field."""
+    rest = dict(values)
+    kind = rest.pop("kind", None)
+    if kind not in SPEC_KINDS:
+        raise RecipeError(f"network kind {kind!r} is unknown; use one of {_listed(SPEC_KINDS)}.")
+    return typing.cast(Spec, _checked(SPEC_KINDS[kind], rest, f"{kind} network"))
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain values, as checkpoints and `--dry-run` keep it."""
+    values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    values["generator"] = spec_to_dict(recipe.generator)
+    values["discriminator"] = spec_to_dict(recipe.discriminator)
+    return values
+
+
+def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+    """The inverse of `recipe_to_dict`. Raises RecipeError for an unknown or missing field."""
+    rest = dict(values)
+    for part in ("generator", "discriminator"):
+        if isinstance(rest.get(part), dict):
+            rest[part] = spec_from_dict(rest[part])
+    return _validated(typing.cast(Recipe, _checked(Recipe, rest, "recipe")))
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """A recipe by name, or from a TOML file that names its `base` and what differs from it.
+
+    Raises RecipeError for an unknown name, an unreadable file, an unknown key or a bad value.
+    """
+    if name_or_file in RECIPES:
+        return RECIPES[name_or_file]
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        raise RecipeError(
+            f"recipe {name_or_file!r} is unknown; use {_listed(RECIPES)} or a .toml file."
+        )
+    try:
+        changes = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"recipe file {path} cannot be read ({error}).") from error
+    base = changes.pop("base", "light")
+    if base not in RECIPES:
+        raise RecipeError(f"{path}: base {base!r} is unknown; use {_listed(RECIPES)}.")
+    values = recipe_to_dict(RECIPES[base])
+    for part in ("generator", "discriminator"):
+        table = changes.pop(part, {})
+        same_kind = table.get("kind", values[part]["kind"]) == values[part]["kind"]
+        values[part] = {**(values[part] if same_kind else {}), **table}
+    return recipe_from_dict({**values, "name": path.stem, **changes})
+
+
+def _checked(cls: type[Any], values: dict[str, Any], what: str) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key in values:
+        if key not in fields:
+            raise RecipeError(f"{what} has no setting {key!r}; use one of {_listed(fields)}.")
+    hints = typing.get_type_hints(cls)
+    converted = {key: _converted(value, hints[key], key) for key, value in values.items()}
+    try:
+        return cls(**converted)
+    except TypeError as error:
+        raise RecipeError(f"{what} is incomplete: {error}.") from error
+
+
+def _converted(value: Any, hint: Any, key: str) -> Any:
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            choices = _listed(typing.get_args(hint))
+            raise RecipeError(f"{key} = {value!r} is not known; use one of {choices}.")
+        return value
+    if isinstance(hint, types.UnionType) or dataclasses.is_dataclass(hint):
+        if not isinstance(value, hint):
+            raise RecipeError(f"{key} must be a table that names a network, not {value!r}.")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise RecipeError(f"{key} = {value!r} must be of type {hint.__name__}.")
+    return value
+
+
+def _validated(recipe: Recipe) -> Recipe:
+    multiple = size_multiple(recipe.generator)
+    problems = {
+        f"crop = {recipe.crop} must be a positive multiple of {multiple}": recipe.crop < 1
+        or recipe.crop % multiple != 0,
+        f"resize_min = {recipe.resize_min} must be at least crop = {recipe.crop}": recipe.resize_min
+        < recipe.crop,
+        f"resize_max = {recipe.resize_max} must be at least resize_min = {recipe.resize_min}": (
+            recipe.resize_max < recipe.resize_min
+        ),
+        "batch and steps must be at least 1": recipe.batch < 1 or recipe.steps < 1,
+        "pool_size must not be negative": recipe.pool_size < 0,
+        "rates must be positive": min(recipe.generator_rate, recipe.discriminator_rate) <= 0,
+        "weights and cycle_noise must not be negative": min(
+            recipe.cycle_weight,
+            recipe.identity_weight,
+            recipe.identity_end_weight,
+            recipe.cycle_noise,
+        )
+        < 0,
+        "identity_ramp must be in (0, 1]": not 0 < recipe.identity_ramp <= 1,
+        "decay_from must be in [0, 1]": not 0 <= recipe.decay_from <= 1,
+        "ema_decay must be in [0, 1)": not 0 <= recipe.ema_decay < 1,
+        "beta1 must be in [0, 1)": not 0 <= recipe.beta1 < 1,
+    }
+    for problem, found in problems.items():
+        if found:
+            raise RecipeError(f"recipe {recipe.name!r}: {problem}.")
+    return recipe
+
+
+def _listed(names: typing.Iterable[object]) -> str:
+    return ", ".join(str(name) for name in names)
+
+
+# --- commands -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PaintSettings:
+    """Defaults and limits of painting."""
+
+    painter: str = "monet"
+    jpeg_quality: int = 92
+    max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
+    sheet_height: int = 512  # pixels of each picture on a sheet
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Defaults of a training run that are not part of its recipe."""
+
+    recipe: str = "light"
+    seed: int = 0
+    checkpoint_every: int = 500  # steps
+    sample_every: int = 250  # steps
+    log_every: int = 10  # steps between lines of history.jsonl
+    sample_photos: int = 5
+    cache_mib: int = 2048  # decoded pictures kept in memory, both domains together
+    checkpoints_kept: int = 3
+
+
+PAINT = PaintSettings()
+TRAIN = TrainSettings()
+
+PICTURE_SUFFIXES = frozenset(
+    ".jpg .jpeg .png .webp .bmp .tif .tiff .gif .ppm .pgm .avif .jfif".split()
+)
+ONNX_OPSET = 17
+PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"

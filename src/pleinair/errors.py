@@ -1,0 +1,55 @@
+"""Everything that pleinair raises on purpose.
+
+PleinairError
+ +-- ImageError         a picture cannot be read, painted or written
+ +-- OutputError        a result cannot be put where it was asked to go
+ +-- DataError          a training set is missing, empty or unreadable
+ +-- PainterError       a painter is unknown, damaged or not one of ours
+ +-- RecipeError        a recipe or a setting of it is not valid
+ +-- TrainingError      a run went wrong in a way that more steps will not mend
+ +-- CheckpointError    a run cannot be saved or resumed
+ +-- ExportError        an exported graph does not agree with its network
+ +-- MissingExtraError  an optional part of pleinair is not installed
+
+A message says what was found, what was expected and what to do, in one sentence.
+"""
+
+
+class PleinairError(Exception):
+    """Root of the tree: the command line turns it into one line and exit code 1."""
+
+
+class ImageError(PleinairError):
+    """A picture cannot be read, painted or written."""
+
+
+class OutputError(PleinairError):
+    """A result cannot be put where it was asked to go."""
+
+
+class DataError(PleinairError):
+    """A training set is missing, empty or unreadable."""
+
+
+class PainterError(PleinairError):
+    """A painter is unknown, damaged or not one of ours."""
+
+
+class RecipeError(PleinairError):
+    """A recipe or a setting of it is not valid."""
+
+
+class TrainingError(PleinairError):
+    """A run went wrong in a way that more steps will not mend."""
+
+
+class CheckpointError(PleinairError):
+    """A run cannot be saved or resumed."""
+
+
+class ExportError(PleinairError):
+    """An exported graph does not agree with its network."""
+
+
+class MissingExtraError(PleinairError):
+    """An optional part of pleinair is not installed."""

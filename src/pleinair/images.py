@@ -1,0 +1,329 @@
+"""Pictures in and out: the only room that knows PIL, EXIF, ICC, alpha, bit depth and 127.5.
+
+Inside pleinair a picture is float32 NCHW, RGB in sRGB, in [-1, 1]; outside it is uint8 HWC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from pleinair.config import PAINT
+from pleinair.errors import ImageError, OutputError
+
+Pixels = NDArray[np.uint8]  # HWC, RGB, 0 to 255
+Batch = NDArray[np.float32]  # NCHW, RGB, [-1, 1]
+
+_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+_WITH_ALPHA = {"PNG", "WEBP", "TIFF"}
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Upright RGB pixels in sRGB, with what has to travel beside them.
+
+    pixels: uint8 (H, W, 3). alpha: uint8 (H, W), or None where everything is opaque. exif: the
+    photo's EXIF block with its orientation reset, or None.
+    """
+
+    pixels: Pixels
+    alpha: NDArray[np.uint8] | None = None
+    exif: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def read(source: Path | bytes) -> Picture:
+    """Read a picture file, or the bytes of one, of any kind that Pillow opens.
+
+    The first frame of an animation is taken; orientation is applied; an ICC profile is converted
+    to sRGB. Raises ImageError for what is not a whole picture of a sensible size.
+    """
+    name = "picture" if isinstance(source, bytes) else str(source)
+    if isinstance(source, Path) and source.is_dir():
+        raise ImageError(f"{name} is a folder; name the photos in it, as in {name}/*.jpg.")
+    with _told(name), _opened(source) as image:
+        _check_size(image, name)
+        image.load()
+        return from_pil(image)
+
+
+def read_small(source: Path, shortest: int) -> Pixels:
+    """Read a picture for training: RGB pixels whose shorter side is at most about `shortest`.
+
+    Raises ImageError as `read` does. Transparent parts are laid on white.
+    """
+    with _told(str(source)), _opened(source) as image:
+        _check_size(image, str(source))
+        # A JPEG decodes at an eighth of its size for an eighth of the time.
+        image.draft("RGB", (shortest, shortest))
+        image.load()
+        picture = from_pil(image)
+    pixels = on_white(picture)
+    height, width = pixels.shape[:2]
+    return resize_shorter(pixels, shortest) if min(height, width) > shortest else pixels
+
+
+def probe(source: Path) -> None:
+    """Read a picture's header only. Raises ImageError where it is not that of a picture."""
+    with _told(str(source)), _opened(source) as image:
+        _check_size(image, str(source))
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """A PIL image of any mode as a Picture: upright, sRGB, alpha apart. Raises ImageError."""
+    _check_size(image, "picture")
+    exif = _upright_exif(image)
+    icc = image.info.get("icc_profile")
+    image = ImageOps.exif_transpose(image)
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA" if image.mode not in ("RGBA", "LA") else image.mode)
+        alpha = np.asarray(image.getchannel("A"))
+        alpha = None if bool((alpha == 255).all()) else alpha
+        image = image.convert("RGB" if image.mode == "RGBA" else "L")
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bit(image)
+    image = _to_srgb(image, icc)
+    return Picture(np.asarray(image.convert("RGB")), alpha, exif)
+
+
+def from_array(pixels: NDArray[Any]) -> Picture:
+    """An array as a Picture. Raises ImageError unless it is uint8, HWC of 1, 3 or 4 or HW."""
+    if pixels.dtype != np.uint8:
+        raise ImageError(
+            f"array of {pixels.dtype} found; give uint8 from 0 to 255, height x width x 3."
+        )
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or 0 in pixels.shape:
+        raise ImageError(f"array of shape {pixels.shape} found; give height x width x 3.")
+    alpha = pixels[:, :, 3] if pixels.shape[2] == 4 else None
+    return Picture(np.ascontiguousarray(pixels[:, :, :3]), alpha)
+
+
+def _opened(source: Path | bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        # Sizes are checked by us; metadata that Pillow grumbles about does not stop a painting.
+        warnings.simplefilter("ignore")
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Any:
+    """Turn whatever Pillow raises on a bad file into one sentence."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist; check the path.") from error
+    except PermissionError as error:
+        raise ImageError(f"{name} may not be read; check its permissions.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{name} claims more than {PAINT.max_pixels:,} pixels; make it smaller first."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not a picture that can be read; give a JPEG, PNG, WebP, "
+                         "TIFF, BMP or GIF file.") from error
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError) as error:
+        raise ImageError(f"{name} is damaged or cut short ({error}); get a whole copy.") from error
+    except MemoryError as error:
+        raise ImageError(f"{name} does not fit into memory; make it smaller first.") from error
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} has no pixels ({width}x{height}).")
+    if width * height > PAINT.max_pixels:
+        raise ImageError(
+            f"{name} claims {width}x{height} pixels, more than {PAINT.max_pixels:,}; "
+            "make it smaller first."
+        )
+
+
+def _upright_exif(image: Image.Image) -> bytes | None:
+    try:
+        exif = image.getexif()
+        if not exif:
+            return None
+        exif.pop(_ORIENTATION, None)
+        return exif.tobytes() or None
+    except Exception:  # a broken EXIF block is no reason not to paint
+        return None
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    # Pillow clips these modes at 255 on conversion; 16-bit files fill 0 to 65535.
+    values = np.asarray(image).astype(np.float64)
+    full = 65535.0 if values.max(initial=0.0) > 255.0 else 255.0
+    return Image.fromarray((values / full * 255.0).round().clip(0, 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    if not icc or image.mode not in ("RGB", "L", "CMYK"):
+        return image
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image  # a profile that does not fit its pixels is ignored, as viewers do
+    return converted if converted is not None else image
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+def check_output(path: Path) -> None:
+    """Raise OutputError where a picture cannot be written under this name."""
+    if path.suffix.lower() not in _FORMATS:
+        raise OutputError(
+            f"{path}: unknown picture type {path.suffix!r}; use .jpg, .png, .webp, .tif or .bmp."
+        )
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file in it.")
+
+
+def write(picture: Picture, path: Path, quality: int = PAINT.jpeg_quality) -> None:
+    """Write to a temporary file beside `path`, then rename it: half a picture is never seen.
+
+    Alpha is kept where the format has it, laid on white elsewhere. Raises OutputError.
+    """
+    check_output(path)
+    kind = _FORMATS[path.suffix.lower()]
+    data = encode(picture, kind, quality)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, data)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); choose another place with -o."
+        ) from error
+
+
+def encode(picture: Picture, kind: str, quality: int = PAINT.jpeg_quality) -> bytes:
+    """The bytes of a picture as a file of Pillow's format `kind`. Raises OutputError."""
+    image = to_pil(picture) if kind in _WITH_ALPHA else Image.fromarray(on_white(picture))
+    options: dict[str, Any] = {"exif": picture.exif} if picture.exif and kind != "BMP" else {}
+    if kind in ("JPEG", "WEBP"):
+        options["quality"] = quality
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, kind, **options)
+    except (OSError, ValueError) as error:
+        size = f"{picture.size[0]}x{picture.size[1]}"
+        raise OutputError(f"{size} pixels do not fit into a {kind} file ({error}).") from error
+    return buffer.getvalue()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file's content in one step: temporary file, sync, rename. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files private
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """An RGB image, or RGBA where the picture has alpha."""
+    if picture.alpha is None:
+        return Image.fromarray(picture.pixels)
+    return Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
+
+
+def on_white(picture: Picture) -> Pixels:
+    """The pixels as seen on a white page: uint8 (H, W, 3)."""
+    if picture.alpha is None:
+        return picture.pixels
+    cover = picture.alpha[:, :, None].astype(np.float32) / 255.0
+    laid = picture.pixels * cover + 255.0 * (1.0 - cover)
+    return laid.round().astype(np.uint8)
+
+
+# --- arrays ---------------------------------------------------------------------------------
+
+
+def to_batch(pixels: Pixels) -> Batch:
+    """uint8 HWC, or NHWC, of 0 to 255 to float32 NCHW in [-1, 1]."""
+    batch = pixels[None] if pixels.ndim == 3 else pixels
+    values = batch.transpose(0, 3, 1, 2).astype(np.float32)
+    values /= 127.5
+    values -= 1.0
+    return np.ascontiguousarray(values)
+
+
+def from_batch(values: NDArray[np.floating[Any]]) -> Pixels:
+    """float NCHW in [-1, 1] to uint8 NHWC; rounds, and clamps what lies outside."""
+    scaled = np.clip((values + 1.0) * 127.5, 0.0, 255.0)
+    return np.ascontiguousarray(scaled.round().astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+def resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Lanczos, antialiased: uint8 (H, W, 3) to (height, width, 3)."""
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def resize_shorter(pixels: Pixels, shortest: int) -> Pixels:
+    """Resize so that the shorter side has `shortest` pixels, the aspect ratio kept."""
+    height, width = pixels.shape[:2]
+    scale = shortest / min(height, width)
+    return resize(pixels, max(shortest, round(width * scale)), max(shortest, round(height * scale)))
+
+
+def sheet(rows: Sequence[Sequence[Pixels]], height: int, gap: int = 8) -> Pixels:
+    """Pictures on a white page, a row each, all `height` pixels high: uint8 (H, W, 3)."""
+    lines = []
+    for row in rows:
+        scaled = [resize(p, max(1, round(p.shape[1] * height / p.shape[0])), height) for p in row]
+        padded = [np.pad(p, ((0, gap), (0, gap), (0, 0)), constant_values=255) for p in scaled]
+        lines.append(np.concatenate(padded, axis=1))
+    width = max(line.shape[1] for line in lines)
+    filled = [
+        np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=255)
+        for line in lines
+    ]
+    page = np.concatenate(filled, axis=0)
+    return np.pad(page, ((gap, 0), (gap, 0), (0, 0)), constant_values=255)

@@ -1,0 +1,64 @@
+"""Losses on tensors: numbers in, one scalar tensor out. Logits are a discriminator's raw map."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pleinair.config import Adversarial
+
+
+def generator_loss(kind: Adversarial, fake_logits: Tensor) -> Tensor:
+    """How far a discriminator is from taking translations for real.
+
+    lsgan: E[(D - 1)^2], Mao et al. 2017, https://arxiv.org/abs/1611.04076, eq. 9 (a=0, b=c=1,
+    without the half, as CycleGAN has it). bce: E[-log sigmoid(D)], the non-saturating loss of
+    Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, section 3. hinge: -E[D], Lim and Ye
+    2017, https://arxiv.org/abs/1705.02894.
+    """
+    match kind:
+        case "lsgan":
+            return F.mse_loss(fake_logits, torch.ones_like(fake_logits))
+        case "bce":
+            ones = torch.ones_like(fake_logits)
+            return F.binary_cross_entropy_with_logits(fake_logits, ones)
+        case "hinge":
+            return -fake_logits.mean()
+
+
+def discriminator_loss(kind: Adversarial, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Half the sum of a discriminator's losses on real and on translated pictures.
+
+    The half slows the discriminator against the generator: Zhu et al. 2017,
+    https://arxiv.org/abs/1703.10593, section 4 ("we divide the objective by 2").
+    """
+    match kind:
+        case "lsgan":
+            real = F.mse_loss(real_logits, torch.ones_like(real_logits))
+            fake = fake_logits.square().mean()
+        case "bce":
+            real = F.binary_cross_entropy_with_logits(real_logits, torch.ones_like(real_logits))
+            fake = F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
+        case "hinge":
+            real = F.relu(1.0 - real_logits).mean()
+            fake = F.relu(1.0 + fake_logits).mean()
+    return 0.5 * (real + fake)
+
+
+def cycle_loss(picture: Tensor, reconstruction: Tensor) -> Tensor:
+    """E[|G(F(x)) - x|], Zhu et al. 2017, https://arxiv.org/abs/1703.10593, eq. 2."""
+    return F.l1_loss(reconstruction, picture)
+
+
+def identity_loss(picture: Tensor, same: Tensor) -> Tensor:
+    """E[|G(y) - y|] for a y of G's own target domain, Zhu et al. 2017, section 5.2."""
+    return F.l1_loss(same, picture)
+
+
+def discriminator_accuracy(kind: Adversarial, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Fraction of patches on the right side of the decision value, in [0, 1]; 0.5 is chance."""
+    middle = 0.5 if kind == "lsgan" else 0.0
+    real = (real_logits > middle).float().mean()
+    fake = (fake_logits < middle).float().mean()
+    return 0.5 * (real + fake)

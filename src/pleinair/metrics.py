@@ -1,0 +1,78 @@
+"""What a painting did to its photo, as numbers. Pure: arrays in, floats out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleinair.images import Pixels
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as JPEG has it
+# A spectrum has no empty place: rounding to 8 bits alone puts 1/12 of a squared level everywhere.
+_ROUNDING_VARIANCE = 1.0 / 12.0
+
+
+def luma(pixels: Pixels) -> NDArray[np.float64]:
+    """uint8 (..., 3) to float (...) of 0 to 255."""
+    weighted: NDArray[np.float64] = pixels.astype(np.float64) @ _LUMA
+    return weighted
+
+
+def luma_correlation(photo: Pixels, painting: Pixels) -> float:
+    """Pearson correlation of luma, in [-1, 1]; below 0 light and dark are inverted; flat: 0."""
+    a, b = luma(photo).ravel(), luma(painting).ravel()
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 1e-9 else 0.0
+
+
+def median_change(photo: Pixels, painting: Pixels) -> float:
+    """Median absolute difference over pixels and channels, in levels of 0 to 255."""
+    return float(np.median(np.abs(photo.astype(np.int16) - painting.astype(np.int16))))
+
+
+def lattice_ratio(pixels: Pixels, period: int) -> float:
+    """How far spectral power at a period stands out from its neighbourhood; 1 is not at all.
+
+    The power spectrum of luma, taken over tapered windows of 64x64 pixels that overlap by half,
+    is averaged; the strongest of the frequencies 1/period along either axis or both is divided
+    by the median power around it. The floor is what rounding to 8 bits alone would leave.
+    pixels: uint8 (H, W, 3), both sides at least 64; period: 2 or 4 pixels.
+    """
+    size = 64
+    gray = luma(pixels)
+    taper = np.hanning(size + 2)[1:-1]
+    window = taper[:, None] * taper[None, :]
+    height, width = gray.shape
+    spectra = []
+    for top in range(0, height - size + 1, size // 2):
+        for left in range(0, width - size + 1, size // 2):
+            tile = gray[top : top + size, left : left + size]
+            # A plane is taken out first: its own spectrum leaks along both axes.
+            spectra.append(np.abs(np.fft.fft2(_without_plane(tile) * window)) ** 2)
+    power = np.mean(spectra, axis=0)
+    floor = _ROUNDING_VARIANCE * float((window**2).sum())
+    k = size // period
+    peaks = [(0, k), (k, 0), (k, k), (k, size - k)]
+    return max(_peak_ratio(power, row, column, floor) for row, column in peaks)
+
+
+def _without_plane(tile: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = tile.shape[0]
+    ramp = np.arange(size) - (size - 1) / 2
+    norm = size * float((ramp**2).sum())
+    down = float((tile.sum(axis=1) * ramp).sum()) / norm
+    across = float((tile.sum(axis=0) * ramp).sum()) / norm
+    plane: NDArray[np.float64] = tile.mean() + down * ramp[:, None] + across * ramp[None, :]
+    return tile - plane
+
+
+def _peak_ratio(power: NDArray[np.float64], row: int, column: int, floor: float) -> float:
+    size = power.shape[0]
+    around = []
+    for dy in range(-6, 7):
+        for dx in range(-6, 7):
+            # The taper spreads a peak over its next neighbours.
+            if max(abs(dy), abs(dx)) > 2:
+                around.append(power[(row + dy) % size, (column + dx) % size])
+    return float(power[row, column] / max(float(np.median(around)), floor))

@@ -1,0 +1,154 @@
+"""What a person looks at while a painter trains: sheets, curves, and a word when it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pleinair import images, metrics
+from pleinair.images import Batch, Pixels
+
+Engine = Callable[[Batch], Batch]
+
+LOSSES = (
+    "painting_generator",
+    "photo_generator",
+    "painting_discriminator",
+    "photo_discriminator",
+)
+
+
+@dataclass(frozen=True)
+class Health:
+    """Signs of life of a painter on its fixed photos."""
+
+    luma_correlation: float
+    median_change: float  # levels of 0 to 255
+    lattice_2: float  # ratio to the neighbourhood in the spectrum
+    lattice_4: float
+
+
+def fixed_photos(photos: list[Pixels], side: int, multiple: int) -> list[Pixels]:
+    """Centre squares of photos whose side is a multiple of `multiple`, at most `side` or so."""
+    squares = []
+    length = max(multiple, side // multiple * multiple)
+    for pixels in photos:
+        scaled = images.resize_shorter(pixels, length)
+        top = (scaled.shape[0] - length) // 2
+        left = (scaled.shape[1] - length) // 2
+        squares.append(scaled[top : top + length, left : left + length])
+    return squares
+
+
+def sample(
+    photos: list[Pixels], paint: Engine, reconstruct: Engine, path: Path
+) -> Health:
+    """Write a sheet (a row each of photo, painting, reconstruction) and measure the paintings."""
+    rows, healths = [], []
+    for photo in photos:
+        painted = paint(images.to_batch(photo))
+        painting = images.from_batch(painted)[0]
+        rows.append([photo, painting, images.from_batch(reconstruct(painted))[0]])
+        healths.append(
+            (
+                metrics.luma_correlation(photo, painting),
+                metrics.median_change(photo, painting),
+                metrics.lattice_ratio(painting, 2) if min(photo.shape[:2]) >= 64 else 1.0,
+                metrics.lattice_ratio(painting, 4) if min(photo.shape[:2]) >= 64 else 1.0,
+            )
+        )
+    page = images.sheet(rows, height=min(256, photos[0].shape[0]))
+    images.write(images.Picture(page), path)
+    return Health(*(round(float(value), 4) for value in np.mean(healths, axis=0)))
+
+
+def verdicts(health: Health, discriminator_accuracy: float) -> list[str]:
+    """What is plainly wrong, one sentence each; nothing when all is well."""
+    found = []
+    if health.luma_correlation < 0.3:
+        found.append(
+            f"the painter inverts or loses light and dark (luma correlation "
+            f"{health.luma_correlation:.2f}); start again with another --seed."
+        )
+    if health.median_change < 4.0:
+        found.append(
+            f"the painter copies its input (median change {health.median_change:.1f} levels); "
+            "train longer or lower identity_weight."
+        )
+    if discriminator_accuracy > 0.98:
+        found.append(
+            f"the discriminators always win (accuracy {discriminator_accuracy:.2f}), so the "
+            "painter learns nothing from them; lower discriminator_rate."
+        )
+    if discriminator_accuracy < 0.5:
+        found.append(
+            f"the discriminators are lost (accuracy {discriminator_accuracy:.2f}); "
+            "raise discriminator_rate."
+        )
+    return found
+
+
+# --- history --------------------------------------------------------------------------------
+
+
+def append_history(path: Path, line: dict[str, Any]) -> None:
+    """Add a line of JSON. Raises OSError."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; a line that a kill cut short is left out."""
+    lines: list[dict[str, Any]] = []
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                continue
+    return lines
+
+
+def rewind_history(path: Path, step: int) -> None:
+    """Forget what came after `step`, so that a resumed run does not tell it twice."""
+    kept = [line for line in read_history(path) if line["step"] <= step]
+    text = "".join(json.dumps(line) + "\n" for line in kept)
+    images.write_bytes(path, text.encode())
+
+
+def plot_losses(history: list[dict[str, Any]], path: Path) -> None:
+    """Curves of the four networks' losses, cycle and identity, as a PNG. Raises OSError."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
+    groups = (LOSSES[:2], LOSSES[2:], ("cycle", "identity"))
+    for axis, names in zip(axes, groups, strict=True):
+        for name in names:
+            points = [(line["step"], line[name]) for line in history if name in line]
+            if points:
+                steps, values = zip(*points, strict=True)
+                axis.plot(steps, _smooth(values), label=name.replace("_", " "))
+        axis.grid(alpha=0.3)
+        axis.set_ylabel("loss")
+        axis.legend(loc="upper right", fontsize="small")
+    axes[-1].set_xlabel("step")
+    part = path.with_suffix(".part.png")
+    figure.savefig(part, dpi=120)
+    os.replace(part, path)
+
+
+def _smooth(values: tuple[float, ...]) -> list[float]:
+    weight = min(0.9, len(values) / 50)
+    out, mean = [], values[0]
+    for value in values:
+        mean = weight * mean + (1 - weight) * value
+        out.append(mean)
+    return out

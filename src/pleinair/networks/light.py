@@ -1,0 +1,81 @@
+"""Our generator: most of the work at a quarter of the size, fine detail from the photo itself.
+
+A network that must invent detail on its way up from a quarter of the size paints a lattice of
+that period. So the way up is bilinear with a convolution behind it (Odena et al. 2016,
+https://distill.pub/2016/deconv-checkerboard/), and the last stage works at full size on the
+photo beside those features: grain and edges come from the picture, strokes from the trunk.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pleinair.config import LightSpec
+from pleinair.networks.norm import InstanceNorm
+
+
+def _conv(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
+    # Zero padding: ONNX Runtime runs it inside the convolution, reflection costs a quarter more.
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class ResidualBlock(nn.Module):
+    """Convolution, instance norm, ReLU, convolution, added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _conv(channels, channels, bias=False)
+        self.norm = InstanceNorm(channels, affine=True)
+        self.second = _conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.norm(self.first(x))))
+
+
+class Light(nn.Module):
+    """3 channels in [-1, 1], sides multiples of 4, to the same. About 0.5 M parameters."""
+
+    def __init__(self, spec: LightSpec) -> None:
+        super().__init__()
+        half, full = spec.half_channels, spec.detail_channels
+        self.half_in = _conv(3 * 4, half)
+        self.quarter_in = _conv(half * 4, spec.channels, bias=False)
+        self.quarter_norm = InstanceNorm(spec.channels, affine=True)
+        self.blocks = nn.Sequential(*(ResidualBlock(spec.channels) for _ in range(spec.blocks)))
+        self.half_out = _conv(spec.channels, half)
+        self.half_detail = _conv(half, full)
+        # Two convolutions added are one over both, in a form that ONNX Runtime runs faster.
+        self.full_detail = _conv(full, full)
+        self.photo_detail = _conv(3, full, bias=False)
+        self.full_out = _conv(full, 3)
+        self.photo_out = _conv(3, 3, bias=False)
+        self._init(spec)
+
+    def _init(self, spec: LightSpec) -> None:
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+        for block in self.blocks:
+            # A sum of `blocks` branches keeps its variance if each starts small.
+            nn.init.normal_(block.second.weight, 0.0, 0.02 / spec.blocks**0.5)
+        # Start from the photo itself: a cycle holds from the first step, colours stay upright.
+        with torch.no_grad():
+            self.full_out.weight.mul_(0.1)
+            nn.init.dirac_(self.photo_out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = F.relu(self.half_in(F.pixel_unshuffle(x, 2)))  # (N, half, H/2, W/2)
+        y = F.relu(self.quarter_norm(self.quarter_in(F.pixel_unshuffle(half, 2))))
+        y = self.blocks(y)  # (N, channels, H/4, W/4)
+        y = F.relu(self.half_out(_double(y))) + half
+        y = _double(F.relu(self.half_detail(y)))  # (N, detail, H, W)
+        y = F.relu(self.full_detail(y) + self.photo_detail(x))
+        return torch.tanh(self.full_out(y) + self.photo_out(x))

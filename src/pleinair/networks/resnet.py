@@ -1,0 +1,64 @@
+"""The paper's generator, with the published key names and order of weights.
+
+Zhu et al. 2017, https://arxiv.org/abs/1703.10593, section 7.2; Johnson et al. 2016.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pleinair.config import ResNetSpec
+from pleinair.networks.norm import InstanceNorm, init_normal
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with reflection padding and instance norm, added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            InstanceNorm(channels, affine=False),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            InstanceNorm(channels, affine=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+class ResNet(nn.Module):
+    """3 channels in [-1, 1], sides multiples of 4, to the same. 11,378,179 parameters."""
+
+    def __init__(self, spec: ResNetSpec) -> None:
+        super().__init__()
+        width = spec.channels
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(3, width, 7),
+            InstanceNorm(width, affine=False),
+            nn.ReLU(inplace=True),
+        ]
+        for inputs, outputs in ((width, 2 * width), (2 * width, 4 * width)):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, stride=2, padding=1),
+                InstanceNorm(outputs, affine=False),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [ResidualBlock(4 * width) for _ in range(spec.blocks)]
+        for inputs, outputs in ((4 * width, 2 * width), (2 * width, width)):
+            layers += [
+                nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1),
+                InstanceNorm(outputs, affine=False),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
+        self.model = nn.Sequential(*layers)
+        init_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.model(x)
+        return out

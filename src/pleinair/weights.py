@@ -1,0 +1,61 @@
+"""Our weights file: safetensors whose metadata says what the weights are.
+
+`spec` is the network's spec, `card` the painter's card, both JSON. Loading needs a path only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleinair import images
+from pleinair.config import Spec, spec_from_dict, spec_to_dict
+from pleinair.errors import MissingExtraError, PainterError, RecipeError
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's spec, its arrays by parameter name, and its card."""
+
+    spec: Spec
+    arrays: Arrays
+    card: dict[str, Any]
+
+
+def save(weights: Weights, path: Path) -> None:
+    """Write in one step. Raises OSError."""
+    from safetensors.numpy import save as to_bytes
+
+    metadata = {"spec": json.dumps(spec_to_dict(weights.spec)), "card": json.dumps(weights.card)}
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.arrays.items()}
+    images.write_bytes(path, to_bytes(arrays, metadata=metadata))
+
+
+def load(path: Path) -> Weights:
+    """Read a weights file. Raises PainterError for anything that is not a whole one."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise MissingExtraError(
+            "reading .safetensors needs pip install 'pleinair[train]'."
+        ) from error
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        spec = spec_from_dict(json.loads(metadata["spec"]))
+        card = json.loads(metadata["card"])
+    except (OSError, SafetensorError) as error:
+        raise PainterError(f"{path} cannot be read as weights ({error}).") from error
+    except (KeyError, json.JSONDecodeError, RecipeError, AttributeError) as error:
+        raise PainterError(
+            f"{path} does not say which network it holds; give a file that pleinair wrote."
+        ) from error
+    return Weights(spec, arrays, card)
