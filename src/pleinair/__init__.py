@@ -1,0 +1,32 @@
+"""Paint photographs in the manner of Claude Monet, and train painters of other styles."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pleinair.config import RECIPES
+    from pleinair.errors import PleinairError
+    from pleinair.painter import Painter
+
+__all__ = ["RECIPES", "Painter", "PleinairError", "__version__"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Painter": "pleinair.painter",
+    "PleinairError": "pleinair.errors",
+    "RECIPES": "pleinair.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: `import pleinair` itself takes neither torch nor onnxruntime.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'pleinair' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

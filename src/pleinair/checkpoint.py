@@ -64,6 +64,13 @@ class ImagePool:
     size: int
     pictures: list[Tensor] = field(default_factory=list)
 
+    def sample(self, count: int) -> list[Tensor]:
+        """`count` pictures of the past (CHW), with repetition; none while it is empty."""
+        if not self.pictures:
+            return []
+        chosen = torch.randint(len(self.pictures), (count,)).tolist()
+        return [self.pictures[index] for index in chosen]
+
     def query(self, batch: Tensor) -> Tensor:
         """As many pictures as given (NCHW, detached): new ones, or old ones they replace."""
         if self.size == 0:

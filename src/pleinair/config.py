@@ -84,6 +84,15 @@ def size_multiple(spec: Spec) -> int:
             return 1
 
 
+def working_bytes_per_pixel(spec: Spec) -> int:
+    """About what one pixel of a picture costs in memory while this generator runs."""
+    match spec:
+        case LightSpec():
+            return 16 * (spec.detail_channels + spec.half_channels // 4 + spec.channels // 16)
+        case UNetSpec() | ResNetSpec() | PatchSpec():
+            return 16 * spec.channels
+
+
 # --- recipes --------------------------------------------------------------------------------
 
 
@@ -105,6 +114,7 @@ class Recipe:
     resize_max: int
     flip: bool = True
     batch: int = 1
+    discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
     steps: int = 10_000
     cycle_weight: float = 10.0
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
@@ -115,6 +125,7 @@ class Recipe:
     discriminator_rate: float = 2e-4
     beta1: float = 0.5
     decay_from: float = 1.0
+    warmup_steps: int = 0  # in which only the discriminators learn
     pool_size: int = 0
     ema_decay: float = 0.0  # 0: samples and exports use the raw weights
 
@@ -123,22 +134,21 @@ RECIPES: dict[str, Recipe] = {
     "light": Recipe(
         name="light",
         generator=LightSpec(),
-        discriminator=PatchSpec(
-            channels=32, norm="none", spectral_norm=True, detail_channels=16
-        ),
+        discriminator=PatchSpec(channels=32, norm="affine", spectral_norm=True, detail_channels=16),
         adversarial="lsgan",
         crop=128,
         resize_min=256,
         resize_max=300,
         steps=10_000,
-        cycle_weight=5.0,
+        discriminator_batch=2,
+        cycle_weight=3.0,
         cycle_noise=0.03,
-        identity_weight=2.5,
+        identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
         identity_end_weight=0.0,
-        identity_ramp=0.2,
         generator_rate=3e-4,
         discriminator_rate=4e-4,
         decay_from=0.5,
+        warmup_steps=250,  # until then a copy passes for a painting
         pool_size=50,
         ema_decay=0.999,
     ),
@@ -224,6 +234,8 @@ def load_recipe(name_or_file: str) -> Recipe:
     values = recipe_to_dict(RECIPES[base])
     for part in ("generator", "discriminator"):
         table = changes.pop(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"{path}: {part} must be a table of settings, not {table!r}.")
         same_kind = table.get("kind", values[part]["kind"]) == values[part]["kind"]
         values[part] = {**(values[part] if same_kind else {}), **table}
     return recipe_from_dict({**values, "name": path.stem, **changes})
@@ -248,8 +260,9 @@ def _converted(value: Any, hint: Any, key: str) -> Any:
             choices = _listed(typing.get_args(hint))
             raise RecipeError(f"{key} = {value!r} is not known; use one of {choices}.")
         return value
-    if isinstance(hint, types.UnionType) or dataclasses.is_dataclass(hint):
-        if not isinstance(value, hint):
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if all(dataclasses.is_dataclass(kind) for kind in kinds):
+        if type(value) not in kinds:
             raise RecipeError(f"{key} must be a table that names a network, not {value!r}.")
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -269,8 +282,12 @@ def _validated(recipe: Recipe) -> Recipe:
         f"resize_max = {recipe.resize_max} must be at least resize_min = {recipe.resize_min}": (
             recipe.resize_max < recipe.resize_min
         ),
+        "discriminator_batch must be at least batch": recipe.discriminator_batch < recipe.batch,
         "batch and steps must be at least 1": recipe.batch < 1 or recipe.steps < 1,
-        "pool_size must not be negative": recipe.pool_size < 0,
+        "pool_size and warmup_steps must not be negative": min(
+            recipe.pool_size, recipe.warmup_steps
+        )
+        < 0,
         "rates must be positive": min(recipe.generator_rate, recipe.discriminator_rate) <= 0,
         "weights and cycle_noise must not be negative": min(
             recipe.cycle_weight,
@@ -305,6 +322,7 @@ class PaintSettings:
     jpeg_quality: int = 92
     max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
     sheet_height: int = 512  # pixels of each picture on a sheet
+    working_bytes: int = 2 * 2**30  # memory for one pass over a picture
 
 
 @dataclass(frozen=True)
@@ -321,11 +339,32 @@ class TrainSettings:
     checkpoints_kept: int = 3
 
 
+@dataclass(frozen=True)
+class ExportSettings:
+    """How an exported graph is written and checked."""
+
+    opset: int = 18
+    tolerance: float = 1e-4  # largest difference to PyTorch, in units of [-1, 1]
+
+
 PAINT = PaintSettings()
 TRAIN = TrainSettings()
+EXPORT = ExportSettings()
 
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .png .webp .bmp .tif .tiff .gif .ppm .pgm .avif .jfif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".avif",
+        ".jfif",
+    ]
 )
-ONNX_OPSET = 17
 PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"

@@ -103,8 +103,12 @@ class Stream:
         self.order: list[int] = []
 
     def next_batch(self) -> Batch:
-        """float32 (batch, 3, crop, crop) in [-1, 1]: resized, cropped and flipped at random."""
-        crops = [self._crop(self._next_picture()) for _ in range(self.recipe.batch)]
+        """float32 (discriminator_batch, 3, crop, crop) in [-1, 1]: resized, cropped, flipped.
+
+        The generators take the first `batch` of them.
+        """
+        count = self.recipe.discriminator_batch
+        crops = [self._crop(self._next_picture()) for _ in range(count)]
         return images.to_batch(np.stack(crops))
 
     def _next_picture(self) -> Pixels:

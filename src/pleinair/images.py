@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,9 +101,9 @@ def probe(source: Path) -> None:
 def from_pil(image: Image.Image) -> Picture:
     """A PIL image of any mode as a Picture: upright, sRGB, alpha apart. Raises ImageError."""
     _check_size(image, "picture")
-    exif = _upright_exif(image)
     icc = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
+    exif = _upright_exif(image)
     alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA" if image.mode not in ("RGBA", "LA") else image.mode)
@@ -155,8 +155,10 @@ def _told(name: str) -> Any:
             f"{name} claims more than {PAINT.max_pixels:,} pixels; make it smaller first."
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not a picture that can be read; give a JPEG, PNG, WebP, "
-                         "TIFF, BMP or GIF file.") from error
+        raise ImageError(
+            f"{name} is not a picture that can be read; give a JPEG, PNG, WebP, "
+            "TIFF, BMP or GIF file."
+        ) from error
     except (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError) as error:
         raise ImageError(f"{name} is damaged or cut short ({error}); get a whole copy.") from error
     except MemoryError as error:
@@ -266,11 +268,28 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
+def format_of(data: bytes) -> str:
+    """Pillow's name of the format to answer these bytes in: their own, or PNG."""
+    with _told("picture"), _opened(data) as image:
+        kind = image.format or ""
+        return kind if kind in _FORMATS.values() else "PNG"
+
+
+def is_pil(photo: object) -> TypeGuard[Image.Image]:
+    """Whether this is a PIL image."""
+    return isinstance(photo, Image.Image)
+
+
+def to_array(picture: Picture) -> Pixels:
+    """uint8 (H, W, 3), or (H, W, 4) where the picture has alpha."""
+    if picture.alpha is None:
+        return picture.pixels
+    return np.dstack([picture.pixels, picture.alpha])
+
+
 def to_pil(picture: Picture) -> Image.Image:
     """An RGB image, or RGBA where the picture has alpha."""
-    if picture.alpha is None:
-        return Image.fromarray(picture.pixels)
-    return Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
+    return Image.fromarray(to_array(picture))
 
 
 def on_white(picture: Picture) -> Pixels:
@@ -278,8 +297,8 @@ def on_white(picture: Picture) -> Pixels:
     if picture.alpha is None:
         return picture.pixels
     cover = picture.alpha[:, :, None].astype(np.float32) / 255.0
-    laid = picture.pixels * cover + 255.0 * (1.0 - cover)
-    return laid.round().astype(np.uint8)
+    laid: Pixels = (picture.pixels * cover + 255.0 * (1.0 - cover)).round().astype(np.uint8)
+    return laid
 
 
 # --- arrays ---------------------------------------------------------------------------------
@@ -288,14 +307,14 @@ def on_white(picture: Picture) -> Pixels:
 def to_batch(pixels: Pixels) -> Batch:
     """uint8 HWC, or NHWC, of 0 to 255 to float32 NCHW in [-1, 1]."""
     batch = pixels[None] if pixels.ndim == 3 else pixels
-    values = batch.transpose(0, 3, 1, 2).astype(np.float32)
+    values: Batch = batch.transpose(0, 3, 1, 2).astype(np.float32)
     values /= 127.5
     values -= 1.0
     return np.ascontiguousarray(values)
 
 
 def from_batch(values: NDArray[np.floating[Any]]) -> Pixels:
-    """float NCHW in [-1, 1] to uint8 NHWC; rounds, and clamps what lies outside."""
+    """Float NCHW in [-1, 1] to uint8 NHWC; rounds, and clamps what lies outside."""
     scaled = np.clip((values + 1.0) * 127.5, 0.0, 255.0)
     return np.ascontiguousarray(scaled.round().astype(np.uint8).transpose(0, 2, 3, 1))
 
@@ -313,11 +332,16 @@ def resize_shorter(pixels: Pixels, shortest: int) -> Pixels:
     return resize(pixels, max(shortest, round(width * scale)), max(shortest, round(height * scale)))
 
 
+def resize_to_height(pixels: Pixels, height: int) -> Pixels:
+    """Resize to `height` pixels, the aspect ratio kept."""
+    return resize(pixels, max(1, round(pixels.shape[1] * height / pixels.shape[0])), height)
+
+
 def sheet(rows: Sequence[Sequence[Pixels]], height: int, gap: int = 8) -> Pixels:
     """Pictures on a white page, a row each, all `height` pixels high: uint8 (H, W, 3)."""
     lines = []
     for row in rows:
-        scaled = [resize(p, max(1, round(p.shape[1] * height / p.shape[0])), height) for p in row]
+        scaled = [resize_to_height(p, height) for p in row]
         padded = [np.pad(p, ((0, gap), (0, gap), (0, 0)), constant_values=255) for p in scaled]
         lines.append(np.concatenate(padded, axis=1))
     width = max(line.shape[1] for line in lines)

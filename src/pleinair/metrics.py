@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as JPEG has it
 _ROUNDING_VARIANCE = 1.0 / 12.0
 
 
-def luma(pixels: Pixels) -> NDArray[np.float64]:
-    """uint8 (..., 3) to float (...) of 0 to 255."""
+def luma(pixels: Pixels | NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """(..., 3) of 0 to 255 to float (...)."""
     weighted: NDArray[np.float64] = pixels.astype(np.float64) @ _LUMA
     return weighted
 
@@ -31,13 +33,14 @@ def median_change(photo: Pixels, painting: Pixels) -> float:
     return float(np.median(np.abs(photo.astype(np.int16) - painting.astype(np.int16))))
 
 
-def lattice_ratio(pixels: Pixels, period: int) -> float:
+def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> float:
     """How far spectral power at a period stands out from its neighbourhood; 1 is not at all.
 
     The power spectrum of luma, taken over tapered windows of 64x64 pixels that overlap by half,
     is averaged; the strongest of the frequencies 1/period along either axis or both is divided
     by the median power around it. The floor is what rounding to 8 bits alone would leave.
-    pixels: uint8 (H, W, 3), both sides at least 64; period: 2 or 4 pixels.
+    pixels: (H, W, 3) of 0 to 255, both sides at least 64; period: 2 or 4 pixels. Give floats for
+    a smooth gradient, whose rounding to 8 bits is a pattern of its own.
     """
     size = 64
     gray = luma(pixels)
@@ -69,10 +72,11 @@ def _without_plane(tile: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _peak_ratio(power: NDArray[np.float64], row: int, column: int, floor: float) -> float:
     size = power.shape[0]
-    around = []
-    for dy in range(-6, 7):
-        for dx in range(-6, 7):
-            # The taper spreads a peak over its next neighbours.
-            if max(abs(dy), abs(dx)) > 2:
-                around.append(power[(row + dy) % size, (column + dx) % size])
+    # The taper spreads a peak over its next neighbours.
+    around = [
+        power[(row + dy) % size, (column + dx) % size]
+        for dy in range(-6, 7)
+        for dx in range(-6, 7)
+        if max(abs(dy), abs(dx)) > 2
+    ]
     return float(power[row, column] / max(float(np.median(around)), floor))

@@ -46,9 +46,7 @@ def fixed_photos(photos: list[Pixels], side: int, multiple: int) -> list[Pixels]
     return squares
 
 
-def sample(
-    photos: list[Pixels], paint: Engine, reconstruct: Engine, path: Path
-) -> Health:
+def sample(photos: list[Pixels], paint: Engine, reconstruct: Engine, path: Path) -> Health:
     """Write a sheet (a row each of photo, painting, reconstruction) and measure the paintings."""
     rows, healths = [], []
     for photo in photos:
@@ -138,7 +136,8 @@ def plot_losses(history: list[dict[str, Any]], path: Path) -> None:
                 axis.plot(steps, _smooth(values), label=name.replace("_", " "))
         axis.grid(alpha=0.3)
         axis.set_ylabel("loss")
-        axis.legend(loc="upper right", fontsize="small")
+        if axis.lines:
+            axis.legend(loc="upper right", fontsize="small")
     axes[-1].set_xlabel("step")
     part = path.with_suffix(".part.png")
     figure.savefig(part, dpi=120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from pleinair import checkpoint, data, losses, monitoring, weights
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import TRAIN, Recipe, recipe_to_dict, size_multiple
-from pleinair.errors import CheckpointError, DataError, TrainingError
+from pleinair.errors import CheckpointError, TrainingError
 from pleinair.images import Batch
 
 # --- schedules: pure functions of the run's progress -----------------------------------------
@@ -141,8 +140,22 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
         for group in optimizer.param_groups:
             group["lr"] = rate * factor
     found: Losses = {}
+    if session.step < recipe.warmup_steps:
+        with torch.no_grad():
+            fakes = nets.painting_generator(photo), nets.photo_generator(painting)
+    else:
+        few = slice(recipe.batch)
+        fakes = _update_generators(session, photo[few], painting[few], progress, found)
+    _update_discriminators(session, (painting, photo), fakes, found)
+    session.step += 1
+    return found
 
-    # Generators: deceive the discriminators, come back, leave alone what is already there.
+
+def _update_generators(
+    session: Session, photo: Tensor, painting: Tensor, progress: float, found: Losses
+) -> tuple[Tensor, Tensor]:
+    """Deceive the discriminators, come back, leave alone what is already there."""
+    recipe, nets, kind = session.recipe, session.networks, session.recipe.adversarial
     for discriminator in nets.discriminators:
         discriminator.requires_grad_(False)
     weight = identity_weight(progress, recipe)
@@ -150,52 +163,54 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
     fake_photo, same_photo = _translate(nets.photo_generator, painting, photo, weight)
     photo_again = nets.photo_generator(_noisy(fake_painting, recipe.cycle_noise))
     painting_again = nets.painting_generator(_noisy(fake_photo, recipe.cycle_noise))
-    kind = recipe.adversarial
-    deceive_painting = losses.generator_loss(kind, nets.painting_discriminator(fake_painting))
-    deceive_photo = losses.generator_loss(kind, nets.photo_discriminator(fake_photo))
+    painting_loss = losses.generator_loss(kind, nets.painting_discriminator(fake_painting))
+    photo_loss = losses.generator_loss(kind, nets.photo_discriminator(fake_photo))
     cycle = losses.cycle_loss(photo, photo_again) + losses.cycle_loss(painting, painting_again)
-    total = deceive_painting + deceive_photo + recipe.cycle_weight * cycle
-    identity_painting = identity_photo = torch.zeros((), device=photo.device)
     if same_painting is not None and same_photo is not None:
         identity_painting = losses.identity_loss(painting, same_painting)
         identity_photo = losses.identity_loss(photo, same_photo)
-        total = total + weight * (identity_painting + identity_photo)
+        painting_loss = painting_loss + weight * identity_painting
+        photo_loss = photo_loss + weight * identity_photo
         found["identity"] = (identity_painting + identity_photo).detach()
     session.generator_optimizer.zero_grad(set_to_none=True)
+    total = painting_loss + photo_loss + recipe.cycle_weight * cycle
     total.backward()  # type: ignore[no-untyped-call]
     session.generator_optimizer.step()
+    if session.ema:
+        _average(session.ema.generators, nets.generators, ema_decay(session.step, recipe))
+    # As the tutorial shows them: each generator's own losses and the whole cycle.
+    found["painting_generator"] = (painting_loss + recipe.cycle_weight * cycle).detach()
+    found["photo_generator"] = (photo_loss + recipe.cycle_weight * cycle).detach()
+    found["cycle"] = cycle.detach()
+    return fake_painting.detach(), fake_photo.detach()
 
-    # Discriminators: tell pictures from translations, new ones and some of the past.
+
+def _update_discriminators(
+    session: Session, reals: tuple[Tensor, Tensor], fakes: tuple[Tensor, Tensor], found: Losses
+) -> None:
+    """Tell pictures from translations, new ones and some of the past."""
+    nets, kind = session.networks, session.recipe.adversarial
     for discriminator in nets.discriminators:
         discriminator.requires_grad_(True)
-    sides = {
-        "painting": (nets.painting_discriminator, painting, fake_painting, session.painting_pool),
-        "photo": (nets.photo_discriminator, photo, fake_photo, session.photo_pool),
-    }
     session.discriminator_optimizer.zero_grad(set_to_none=True)
-    for side, (discriminator, real, fake, pool) in sides.items():
+    pools = (session.painting_pool, session.photo_pool)
+    for side, discriminator, real, fake, pool in zip(
+        ("painting", "photo"), nets.discriminators, reals, fakes, pools, strict=True
+    ):
+        shown = pool.query(fake)
+        # Translations are dear, pictures are cheap: fill up with translations of the past.
+        more = pool.sample(real.shape[0] - shown.shape[0])
+        shown = torch.cat([shown, torch.stack(more)]) if more else shown
         # One pass over both: no layer mixes the pictures of a batch.
-        real_logits, fake_logits = discriminator(
-            torch.cat([real, pool.query(fake.detach())])
-        ).chunk(2)
+        logits = discriminator(torch.cat([real, shown]))
+        real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
         loss = losses.discriminator_loss(kind, real_logits, fake_logits)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         found[f"{side}_discriminator"] = loss.detach()
         found[f"{side}_accuracy"] = losses.discriminator_accuracy(
             kind, real_logits.detach(), fake_logits.detach()
         )
     session.discriminator_optimizer.step()
-
-    session.step += 1
-    if session.ema:
-        _average(session.ema.generators, nets.generators, ema_decay(session.step, recipe))
-    cycle_part = recipe.cycle_weight * cycle
-    found["painting_generator"] = (
-        deceive_painting + cycle_part + weight * identity_painting
-    ).detach()
-    found["photo_generator"] = (deceive_photo + cycle_part + weight * identity_photo).detach()
-    found["cycle"] = cycle.detach()
-    return found
 
 
 Losses = dict[str, Tensor]
@@ -348,7 +363,14 @@ def save_painter(session: Session, plan: Plan) -> None:
     )
 
 
-def resumed_plan(run: Path, steps: int | None = None, minutes: float | None = None) -> Plan:
+def resumed_plan(
+    run: Path,
+    steps: int | None = None,
+    minutes: float | None = None,
+    checkpoint_every: int = TRAIN.checkpoint_every,
+    sample_every: int = TRAIN.sample_every,
+    device: str = "auto",
+) -> Plan:
     """The plan that a run's newest checkpoint holds, with another limit where one is given."""
     recipe, state = checkpoint.load(checkpoint.latest(run))
     try:
@@ -362,6 +384,9 @@ def resumed_plan(run: Path, steps: int | None = None, minutes: float | None = No
             seed=kept["seed"],
             steps=steps if limited else kept["steps"],
             minutes=minutes if limited else kept["minutes"],
+            checkpoint_every=checkpoint_every,
+            sample_every=sample_every,
+            device=device,
         )
     except KeyError as error:
         raise CheckpointError(f"{run}: the checkpoint lacks {error}; start a new run.") from error
@@ -384,6 +409,8 @@ def _sample(
     monitoring.append_history(path, {"step": session.step, **asdict(health)})
     monitoring.plot_losses(monitoring.read_history(path), plan.out / "losses.png")
     accuracy = 0.5 * (values["painting_accuracy"] + values["photo_accuracy"])
+    if session.step < 2 * session.recipe.warmup_steps:
+        return  # too early to tell
     for verdict in monitoring.verdicts(health, accuracy):
         listener.note(f"step {session.step}: {verdict}")
 
@@ -454,7 +481,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     asked = False
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, frame: object) -> None:
+    def ask(_number: int, _frame: object) -> None:
         nonlocal asked
         asked = True
         for kind, handler in before.items():

@@ -35,7 +35,8 @@ class ResidualBlock(nn.Module):
         self.second = _conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.norm(self.first(x))))
+        change: Tensor = self.second(F.relu(self.norm(self.first(x))))
+        return x + change
 
 
 class Light(nn.Module):
@@ -63,12 +64,13 @@ class Light(nn.Module):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
-        for block in self.blocks:
-            # A sum of `blocks` branches keeps its variance if each starts small.
-            nn.init.normal_(block.second.weight, 0.0, 0.02 / spec.blocks**0.5)
-        # Start from the photo itself: a cycle holds from the first step, colours stay upright.
+        for part in self.modules():
+            if isinstance(part, ResidualBlock):
+                # A sum of `blocks` branches keeps its variance if each starts small.
+                nn.init.normal_(part.second.weight, 0.0, 0.02 / spec.blocks**0.5)
+        # Start as a copy: cycles hold from the first step, and light and dark stay upright.
         with torch.no_grad():
-            self.full_out.weight.mul_(0.1)
+            self.full_out.weight.mul_(0.01)
             nn.init.dirac_(self.photo_out.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,4 +80,6 @@ class Light(nn.Module):
         y = F.relu(self.half_out(_double(y))) + half
         y = _double(F.relu(self.half_detail(y)))  # (N, detail, H, W)
         y = F.relu(self.full_detail(y) + self.photo_detail(x))
-        return torch.tanh(self.full_out(y) + self.photo_out(x))
+        out: Tensor = self.full_out(y) + self.photo_out(x)
+        # A bound in training would stop the gradient of white and black; images clamp anyway.
+        return out if self.training else out.clamp(-1.0, 1.0)

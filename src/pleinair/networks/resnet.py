@@ -27,7 +27,8 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv_block(x)
+        change: Tensor = self.conv_block(x)
+        return x + change
 
 
 class ResNet(nn.Module):

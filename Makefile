@@ -1,0 +1,42 @@
+# Each target makes its own .venv when there is none.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench docs clean
+
+demo: .venv/light
+	rm -rf demo && mkdir demo
+	$(BIN)/pleinair paint samples/*.jpg --out demo --sheet
+	@echo "Open demo/sheet.jpg"
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/speed.py
+
+docs: .venv/dev
+	$(BIN)/python docs/generate.py
+
+# The light install: paints, has no torch.
+.venv/light: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# The development install contains the light one.
+.venv/dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ .venv/light
+
+clean:
+	rm -rf .venv demo build dist

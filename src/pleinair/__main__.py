@@ -1,0 +1,5 @@
+"""`python -m pleinair`."""
+
+from pleinair.cli import main
+
+main()

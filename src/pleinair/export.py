@@ -1,0 +1,120 @@
+"""A trained painter as an ONNX file, checked against PyTorch before it is kept."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pleinair import images, weights
+from pleinair.config import EXPORT, PIXEL_CONTRACT, Spec, size_multiple, spec_to_dict
+from pleinair.errors import CheckpointError, ExportError, MissingExtraError, OutputError
+from pleinair.networks import build
+from pleinair.painter import Painter
+
+
+def export_run(run: Path, target: Path, force: bool = False, **about: str) -> float:
+    """Export the painter of a run, or a weights file of ours; return the largest difference.
+
+    about: what to add to the card, as licence="CC0-1.0". Raises CheckpointError where the run
+    holds no painter, PainterError for a damaged one, OutputError, ExportError.
+    """
+    if target.suffix != ".onnx":
+        raise OutputError(f"{target} must end in .onnx.")
+    if target.exists() and not force:
+        raise OutputError(f"{target} exists; remove it or add --force.")
+    source = run / "painter.safetensors" if run.is_dir() else run
+    if not source.is_file():
+        raise CheckpointError(f"{run} holds no painter yet; train until the first checkpoint.")
+    loaded = weights.load(source)
+    network = build(loaded.spec)
+    try:
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in loaded.arrays.items()})
+    except RuntimeError as error:
+        raise CheckpointError(f"{source} does not fit its own spec ({error}).") from error
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    card = {**loaded.card, "exported": today, **{k: v for k, v in about.items() if v}}
+    return export(network, loaded.spec, card, target)
+
+
+def export(network: nn.Module, spec: Spec, card: dict[str, Any], target: Path) -> float:
+    """Write an ONNX file of dynamic height and width; return the largest difference to PyTorch.
+
+    Input `photo` and output `painting`: float32 (1, 3, H, W) in [-1, 1]. Metadata: `spec` and
+    `card` as JSON, `pixels` in words. Raises ExportError beyond EXPORT.tolerance, OutputError.
+    """
+    network.eval()
+    multiple = size_multiple(spec)
+    model = _traced(network, multiple)
+    properties = {"spec": json.dumps(spec_to_dict(spec)), "card": json.dumps(card)}
+    for key, value in {**properties, "pixels": PIXEL_CONTRACT}.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    data = model.SerializeToString()
+    handle, name = tempfile.mkstemp(suffix=".onnx")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        difference = compare(network, Painter.load(Path(name)), multiple)
+    finally:
+        os.unlink(name)
+    if not difference <= EXPORT.tolerance:
+        raise ExportError(
+            f"ONNX and PyTorch differ by {difference:.2g}, more than {EXPORT.tolerance:g}; "
+            "nothing was written."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        images.write_bytes(target, data)
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written ({error.strerror or error}).") from error
+    return difference
+
+
+def compare(network: nn.Module, painter: Painter, multiple: int) -> float:
+    """Largest absolute difference between PyTorch and ONNX over several sizes."""
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for height, width in ((64, 64), (256, 256), (132, 260), (96, 512)):
+        height, width = (max(multiple, n // multiple * multiple) for n in (height, width))
+        photo = random.uniform(-1, 1, (1, 3, height, width)).astype(np.float32)
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(photo)).numpy()
+        worst = max(worst, float(np.abs(painter.engine(photo) - expected).max()))
+    return worst
+
+
+def _traced(network: nn.Module, multiple: int) -> Any:
+    try:
+        import onnxscript  # noqa: F401  torch.onnx needs it and says so less clearly
+    except ImportError as error:
+        raise MissingExtraError("exporting needs pip install 'pleinair[train]'.") from error
+    # Sizes that differ, so that the trace cannot take height and width for one.
+    example = torch.zeros(1, 3, 2 * multiple * max(1, 64 // multiple), 3 * multiple * 32 // 32)
+    height = multiple * torch.export.Dim("height", min=1)
+    width = multiple * torch.export.Dim("width", min=1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["photo"],
+            output_names=["painting"],
+            dynamic_shapes=({2: height, 3: width},),
+            opset_version=EXPORT.opset,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch.onnx gave no graph.")
+    return program.model_proto

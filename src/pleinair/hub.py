@@ -1,0 +1,31 @@
+"""Painters by name. Today those that ship inside the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pleinair.errors import PainterError
+
+_SHIPPED = Path(__file__).parent / "painters"
+
+
+def names() -> list[str]:
+    """Names of the painters at hand."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.onnx"))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file of a painter. Raises PainterError where there is none."""
+    text = str(name_or_path)
+    if text in names():
+        return _SHIPPED / f"{text}.onnx"
+    path = Path(name_or_path)
+    if path.is_dir():
+        raise PainterError(
+            f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
+        )
+    if not path.is_file():
+        raise PainterError(
+            f"painter {text!r} is unknown; use {', '.join(names())} or the path of an .onnx file."
+        )
+    return path

@@ -1,0 +1,150 @@
+"""A photo of any size and kind to a painting of the same size and kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pleinair import hub, images
+from pleinair.config import (
+    PAINT,
+    LightSpec,
+    Spec,
+    size_multiple,
+    spec_from_dict,
+    working_bytes_per_pixel,
+)
+from pleinair.errors import OutputError, PainterError, RecipeError
+from pleinair.images import Batch, Picture, Pixels
+
+Engine = Callable[[Batch], Batch]
+"""float32 NCHW in [-1, 1] to the same shape and range."""
+
+Photo = TypeVar("Photo", bound=Any)
+
+
+class Painter:
+    """An engine with what it needs to paint a whole photo.
+
+    engine: float32 (1, 3, H, W) in [-1, 1] to the same, H and W multiples of those of `spec`.
+    card: what the painter's file says of it.
+    """
+
+    def __init__(
+        self, engine: Engine, spec: Spec | None = None, card: dict[str, Any] | None = None
+    ) -> None:
+        self.engine = engine
+        self.spec = spec or LightSpec()
+        self.card = card or {}
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = PAINT.painter, threads: int = 0) -> Painter:
+        """The painter of this name, or of this .onnx file. threads: 0 takes every core.
+
+        Raises PainterError where there is none or the file is not a painter.
+        """
+        path = hub.find(name_or_path)
+        session = _onnx_session(path, threads)
+        metadata = session.get_modelmeta().custom_metadata_map
+        try:
+            spec = spec_from_dict(json.loads(metadata["spec"]))
+            card = json.loads(metadata["card"])
+        except (KeyError, ValueError, AttributeError, RecipeError) as error:
+            raise PainterError(
+                f"{path} does not say which network it holds; give a file that "
+                "`pleinair export` wrote."
+            ) from error
+        name = session.get_inputs()[0].name
+
+        def engine(batch: Batch) -> Batch:
+            out: Batch = session.run(None, {name: batch})[0]
+            return out
+
+        return cls(engine, spec, card)
+
+    def paint(self, photo: Photo, *, out: Path | None = None, force: bool = False) -> Photo:
+        """Paint a photo and return the kind that was given, in its size.
+
+        photo: a uint8 array (H, W, 3 or 4) or (H, W), a PIL image, the bytes of a picture file,
+        or a path. An array comes back as RGB, with its alpha if it had one; bytes in the same file
+        format where it can be written, else as PNG; a path is painted to `out`, by default
+        `<name>.monet.jpg` beside it, whose path is returned.
+        Raises ImageError for what is no picture, OutputError where `out` exists and not `force`.
+        """
+        result: Any
+        match photo:
+            case str() | Path():
+                source = Path(photo)
+                target = out or default_output(source)
+                check_target(target, source, force)
+                images.write(self.paint_picture(images.read(source)), target)
+                result = type(photo)(target)
+            case bytes():
+                kind = images.format_of(photo)
+                result = images.encode(self.paint_picture(images.read(photo)), kind)
+            case _ if images.is_pil(photo):
+                result = images.to_pil(self.paint_picture(images.from_pil(photo)))
+            case np.ndarray():
+                result = images.to_array(self.paint_picture(images.from_array(photo)))
+            case _:
+                raise TypeError(
+                    f"{type(photo).__name__} found; give a path, bytes, a PIL image or an array."
+                )
+        return result  # type: ignore[no-any-return]
+
+    def paint_picture(self, picture: Picture) -> Picture:
+        """Paint a Picture: same size, same alpha, same EXIF."""
+        pixels = images.on_white(picture)
+        height, width = pixels.shape[:2]
+        budget = PAINT.working_bytes / working_bytes_per_pixel(self.spec)
+        if height * width > budget:
+            # The whole picture at once does not fit: paint it smaller, then enlarge.
+            scale = (budget / (height * width)) ** 0.5
+            small = images.resize(pixels, max(1, int(width * scale)), max(1, int(height * scale)))
+            painted = images.resize(self._paint_whole(small), width, height)
+        else:
+            painted = self._paint_whole(pixels)
+        return Picture(painted, picture.alpha, picture.exif)
+
+    def _paint_whole(self, pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        multiple = size_multiple(self.spec)
+        below, right = -height % multiple, -width % multiple
+        padded = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="reflect")
+        painted = images.from_batch(self.engine(images.to_batch(padded)))[0]
+        return np.ascontiguousarray(painted[:height, :width])
+
+
+def default_output(photo: Path, painter: str = PAINT.painter) -> Path:
+    """`<name>.<painter>.jpg` beside the photo."""
+    return photo.with_name(f"{photo.stem}.{painter}.jpg")
+
+
+def check_target(target: Path, source: Path, force: bool) -> None:
+    """Raise OutputError where writing `target` would lose something or cannot work."""
+    images.check_output(target)
+    if target.exists():
+        if source.exists() and target.samefile(source):
+            raise OutputError(f"{target} is the photo itself; name another file with -o.")
+        if not force:
+            raise OutputError(f"{target} exists; remove it or add --force.")
+
+
+def _onnx_session(path: Path, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # errors arrive as exceptions; the library itself is quiet
+    try:
+        return onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common root but this
+        raise PainterError(
+            f"{path} is not a painter that can be loaded ({str(error).splitlines()[0][:120]})."
+        ) from error

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pleinair.config import RECIPES, LightSpec, PatchSpec, Recipe, ResNetSpec, UNetSpec
+
+REPOSITORY = Path(__file__).parents[1]
+SAMPLES = sorted((REPOSITORY / "samples").glob("*.jpg"))
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A smooth picture with an edge and some grain: uint8 (height, width, 3)."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    base = np.stack([x / width, y / height, (x + y) / (height + width)], axis=2) * 200
+    base[: height // 2] += 40 * random.random(3)
+    return np.clip(base + random.normal(0, 4, base.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    def make(name: str, count: int, size: tuple[int, int] = (40, 48), seed: int = 0) -> Path:
+        path = tmp_path / name
+        path.mkdir(parents=True)
+        for index in range(count):
+            pixels = picture(*size, seed=seed + index)
+            Image.fromarray(pixels).save(path / f"{index:03}.png")
+        return path
+
+    return make
+
+
+def tiny(name: str) -> Recipe:
+    """A recipe of this name with every feature of the real one, at a thousandth of the cost."""
+    generators = {
+        "light": LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1),
+        "paper": ResNetSpec(channels=4, blocks=1),
+        "lab": UNetSpec(channels=4, depth=5),
+    }
+    recipe = RECIPES[name]
+    return replace(
+        recipe,
+        generator=generators[name],
+        discriminator=replace(recipe.discriminator, channels=4, detail_channels=0, layers=2),
+        crop=32,
+        resize_min=32,
+        resize_max=36 if recipe.resize_max > recipe.resize_min else 32,
+        pool_size=min(recipe.pool_size, 2),
+        warmup_steps=min(recipe.warmup_steps, 1),
+        steps=4,
+    )
+
+
+TINY_PATCH = PatchSpec(channels=4, layers=2)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pleinair.config import (
+    RECIPES,
+    LightSpec,
+    UNetSpec,
+    load_recipe,
+    recipe_from_dict,
+    recipe_to_dict,
+    size_multiple,
+    spec_from_dict,
+    spec_to_dict,
+)
+from pleinair.errors import RecipeError
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_survives_as_plain_values(name):
+    assert recipe_from_dict(recipe_to_dict(RECIPES[name])) == RECIPES[name]
+
+
+def test_a_spec_survives_as_plain_values():
+    spec = LightSpec(channels=32)
+    assert spec_from_dict(spec_to_dict(spec)) == spec
+
+
+def test_recipes_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RECIPES["light"].crop = 1  # type: ignore[misc]
+
+
+def test_the_lab_is_the_lab():
+    lab = RECIPES["lab"]
+    assert (lab.cycle_weight, lab.identity_weight, lab.adversarial) == (10.0, 5.0, "bce")
+    assert (lab.generator_rate, lab.beta1, lab.batch, lab.steps) == (2e-4, 0.5, 1, 300)
+    assert size_multiple(lab.generator) == 256
+
+
+def test_a_recipe_file_names_its_base_and_what_differs(tmp_path):
+    file = tmp_path / "wide.toml"
+    file.write_text('base = "light"\ncycle_weight = 5\n[generator]\nchannels = 96\n')
+    recipe = load_recipe(str(file))
+    assert recipe.name == "wide"
+    assert recipe.cycle_weight == 5.0
+    assert recipe.generator == dataclasses.replace(RECIPES["light"].generator, channels=96)
+    assert recipe.discriminator == RECIPES["light"].discriminator
+
+
+def test_a_recipe_file_may_take_another_generator(tmp_path):
+    file = tmp_path / "mix.toml"
+    file.write_text('crop = 256\n[generator]\nkind = "unet"\nchannels = 8\n')
+    assert load_recipe(str(file)).generator == UNetSpec(channels=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cycle_wait = 5", "cycle_wait"),
+        ("crop = 130", "multiple of 4"),
+        ('adversarial = "wgan"', "lsgan, bce, hinge"),
+        ("batch = 0", "at least 1"),
+        ("batch = 2.5", "of type int"),
+        ("[generator]\nwidth = 3", "width"),
+        ('[generator]\nkind = "vit"', "vit"),
+        ("generator = 3", "table"),
+        ('base = "heavy"', "heavy"),
+        ("= nonsense", "cannot be read"),
+        ("ema_decay = 1.0", "ema_decay"),
+        ("crop = 512", "resize_min"),
+    ],
+)
+def test_a_bad_recipe_file_is_answered_in_one_sentence(tmp_path, text, message):
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(str(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_lists_the_known_ones():
+    with pytest.raises(RecipeError, match="light, paper, lab"):
+        load_recipe("monet")

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from pleinair import losses
+
+ONES = torch.ones(1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "logit", "expected"),
+    [
+        ("lsgan", 1.0, 0.0),
+        ("lsgan", 0.25, 0.5625),
+        ("bce", 0.0, math.log(2)),
+        ("bce", 2.0, math.log(1 + math.exp(-2))),
+        ("hinge", 0.75, -0.75),
+    ],
+)
+def test_generator_loss(kind, logit, expected):
+    assert losses.generator_loss(kind, ONES * logit).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "real", "fake", "expected"),
+    [
+        ("lsgan", 1.0, 0.0, 0.0),
+        ("lsgan", 0.5, 0.5, 0.25),
+        ("bce", 0.0, 0.0, math.log(2)),
+        ("bce", 3.0, -1.0, 0.5 * (math.log1p(math.exp(-3)) + math.log1p(math.exp(-1)))),
+        ("hinge", 2.0, -2.0, 0.0),
+        ("hinge", 0.0, 0.5, 0.5 * (1.0 + 1.5)),
+    ],
+)
+def test_discriminator_loss_is_halved(kind, real, fake, expected):
+    found = losses.discriminator_loss(kind, ONES * real, ONES * fake)
+    assert found.item() == pytest.approx(expected)
+
+
+def test_cycle_and_identity_are_mean_absolute_differences():
+    a, b = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), -0.5)
+    assert losses.cycle_loss(a, b).item() == pytest.approx(0.5)
+    assert losses.identity_loss(a, b).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
+def test_gradients_point_the_right_way(kind):
+    fake = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    losses.generator_loss(kind, fake).backward()
+    assert (fake.grad < 0).all()  # a higher logit is a lower loss
+    real, fake = (torch.full((1, 1, 2, 2), 0.4, requires_grad=True) for _ in range(2))
+    losses.discriminator_loss(kind, real, fake).backward()
+    assert (real.grad < 0).all()
+    assert (fake.grad > 0).all()
+
+
+def test_discriminator_accuracy():
+    assert losses.discriminator_accuracy("lsgan", ONES * 0.6, ONES * 0.4).item() == 1.0
+    assert losses.discriminator_accuracy("lsgan", ONES * 0.4, ONES * 0.4).item() == 0.5
+    assert losses.discriminator_accuracy("bce", ONES * 0.1, ONES * 0.1).item() == 0.5

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pleinair.config import RECIPES, LightSpec, PatchSpec, UNetSpec, size_multiple
+from pleinair.networks import build, count_parameters
+from pleinair.networks.norm import InstanceNorm
+
+
+@pytest.mark.parametrize(
+    ("recipe", "generator", "discriminator"),
+    [("lab", 54_414_979, 2_765_569), ("paper", 11_378_179, 2_764_737)],
+)
+def test_parameter_counts_are_the_published_ones(recipe, generator, discriminator):
+    assert count_parameters(build(RECIPES[recipe].generator)) == generator
+    assert count_parameters(build(RECIPES[recipe].discriminator)) == discriminator
+
+
+def test_light_stays_light():
+    assert 400_000 < count_parameters(build(RECIPES["light"].generator)) < 600_000
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_shapes(name):
+    recipe = RECIPES[name]
+    side = max(64, size_multiple(recipe.generator))
+    x = torch.zeros(1, 3, side, 2 * side)
+    with torch.inference_mode():
+        painted = build(recipe.generator).eval()(x)
+        logits = build(recipe.discriminator)(torch.zeros(1, 3, 256, 256))
+    assert painted.shape == x.shape
+    assert painted.abs().max() <= 1
+    assert logits.shape == (1, 1, 30, 30)
+
+
+def test_unet_parameters_come_in_keras_order():
+    # model.weights of the lab: kernel, gamma, beta of each block; no norm in the first.
+    names = [name for name, _ in build(UNetSpec(channels=2)).named_parameters()]
+    assert names[:4] == [
+        "down.0.conv.weight",
+        "down.1.conv.weight",
+        "down.1.norm.weight",
+        "down.1.norm.bias",
+    ]
+    assert names[-5:] == [
+        "up.6.conv.weight",
+        "up.6.norm.weight",
+        "up.6.norm.bias",
+        "last.weight",
+        "last.bias",
+    ]
+    assert len(names) == 1 + 7 * 3 + 7 * 3 + 2
+
+
+def test_resnet_has_the_published_keys():
+    state = build(RECIPES["paper"].generator).state_dict()
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    assert shapes["model.1.weight"] == (64, 3, 7, 7)
+    assert shapes["model.10.conv_block.1.weight"] == (256, 256, 3, 3)
+    assert shapes["model.18.conv_block.5.bias"] == (256,)
+    assert shapes["model.19.weight"] == (256, 128, 3, 3)
+    assert shapes["model.26.weight"] == (3, 64, 7, 7)
+    assert len(shapes) == 2 * 24
+
+
+def test_paper_discriminator_has_the_published_keys():
+    state = build(RECIPES["paper"].discriminator).state_dict()
+    assert [key for key in state if key.endswith("weight")] == [
+        f"model.{index}.weight" for index in (0, 2, 5, 8, 11)
+    ]
+
+
+def test_instance_norm_is_that_of_torch():
+    x = torch.randn(2, 5, 7, 9)
+    ours = InstanceNorm(5, affine=False, epsilon=1e-3)(x)
+    torch.testing.assert_close(ours, F.instance_norm(x, eps=1e-3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_instance_norm_of_one_pixel_is_its_bias(training):
+    norm = InstanceNorm(3, affine=True, epsilon=1e-3).train(training)
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    out = norm(torch.randn(2, 3, 1, 1) * 100)
+    # x * a + (bias - mean * a), as torch computes it, leaves a rounding error of x * a.
+    torch.testing.assert_close(
+        out, norm.bias.reshape(1, 3, 1, 1).expand(2, 3, 1, 1), rtol=0, atol=2e-3
+    )
+
+
+def test_unet_trains_although_its_innermost_norm_sees_one_pixel():
+    network = build(UNetSpec(channels=2)).train()
+    network(torch.randn(1, 3, 256, 256)).mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_dropout_is_the_only_chance_in_the_unet():
+    network = build(UNetSpec(channels=2, depth=5)).eval()
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.equal(network(x), network(x))
+    network.train()
+    assert not torch.equal(network(x), network(x))
+
+
+def test_light_begins_as_a_copy():
+    x = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        painted = build(LightSpec()).eval()(x)
+    assert (painted - x).abs().mean() < 0.05
+
+
+def test_light_keeps_a_flat_picture_flat():
+    # No layer may bring in a period of its own, whatever the weights.
+    network = build(LightSpec(channels=16, blocks=1)).eval()
+    torch.nn.init.normal_(network.full_out.weight)
+    with torch.inference_mode():
+        painted = network(torch.full((1, 3, 128, 128), 0.2))
+    centre = painted[:, :, 48:80, 48:80]
+    assert (centre - centre.mean(dim=(2, 3), keepdim=True)).abs().max() < 1e-4
+
+
+def test_spectral_norm_bounds_every_convolution():
+    network = build(PatchSpec(channels=8, norm="none", spectral_norm=True, detail_channels=4))
+    for _ in range(30):
+        network(torch.randn(1, 3, 64, 64))
+    for layer in network.model:
+        if isinstance(layer, torch.nn.Conv2d):
+            assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2) < 1.05
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_pictures_of_a_batch_do_not_mix(name):
+    # The trainer sends several pictures through a network at once and relies on this.
+    recipe = RECIPES[name]
+    network = build(recipe.discriminator).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        both = network(x)
+        alone = torch.cat([network(x[:1]), network(x[1:])])
+    torch.testing.assert_close(both, alone, rtol=1e-4, atol=1e-5)
