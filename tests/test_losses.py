@@ -46,6 +46,14 @@ def test_cycle_and_identity_are_mean_absolute_differences():
     assert losses.identity_loss(a, b).item() == pytest.approx(0.5)
 
 
+def test_a_pooled_cycle_asks_for_means_only():
+    checkerboard = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4).expand(1, 3, 8, 8)
+    flat = torch.zeros(1, 3, 8, 8)
+    assert losses.cycle_loss(checkerboard, flat).item() == pytest.approx(1.0)
+    assert losses.cycle_loss(checkerboard, flat, pool=4).item() == pytest.approx(0.0)
+    assert losses.cycle_loss(flat + 0.5, flat, pool=4).item() == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_gradients_point_the_right_way(kind):
     fake = torch.zeros(1, 1, 2, 2, requires_grad=True)

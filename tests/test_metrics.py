@@ -52,3 +52,17 @@ def test_lattice_grows_with_its_strength():
         found.append(metrics.lattice_ratio(marked, 4))
     assert found == sorted(found)
     assert found[0] > 2
+
+
+def test_kernel_distance_of_one_distribution_is_nothing_and_grows_with_a_shift():
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(2, 400, 16))
+    found = [metrics.kernel_distance(a, b + shift) for shift in (0.0, 0.5, 1.0, 2.0)]
+    assert abs(found[0]) < 0.02
+    assert found == sorted(found)
+
+
+def test_kernel_distance_is_that_of_the_formula():
+    a, b = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
+    # Within: k(0,1) = 1 and k(2,3) = 343; across: k(0,2), k(0,3) = 1, k(1,2) = 27, k(1,3) = 64.
+    assert metrics.kernel_distance(a, b) == pytest.approx(1 + 343 - 2 * (1 + 1 + 27 + 64) / 4)

@@ -50,8 +50,8 @@ def paint(
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     painter: str = PAINT.painter,
-    force: bool = False,
-    sheet: bool = False,
+    force: Annotated[bool, Parameter(negative=())] = False,
+    sheet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Paint photos, each into a file of its own size.
 
@@ -198,7 +198,7 @@ def export(
     *,
     licence: str = "",
     data: str = "",
-    force: bool = False,
+    force: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Write the painter of a run as an ONNX file, checked against PyTorch.
 

@@ -63,13 +63,23 @@ class PatchSpec:
     detail_channels: int = 0  # of a 3x3 convolution at full size in front; 0: none
 
 
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Patch discriminators on frozen ImageNet features of strides 4, 8 and 16."""
+
+    channels: int = 64
+    slope: float = 0.2
+
+
+DiscriminatorSpec = PatchSpec | FeatureSpec
 GeneratorSpec = UNetSpec | ResNetSpec | LightSpec
-Spec = GeneratorSpec | PatchSpec
+Spec = GeneratorSpec | DiscriminatorSpec
 SPEC_KINDS: dict[str, type[Spec]] = {
     "unet": UNetSpec,
     "resnet": ResNetSpec,
     "light": LightSpec,
     "patch": PatchSpec,
+    "features": FeatureSpec,
 }
 
 
@@ -80,8 +90,17 @@ def size_multiple(spec: Spec) -> int:
             return int(2**spec.depth)
         case ResNetSpec() | LightSpec():
             return 4
-        case PatchSpec():
+        case PatchSpec() | FeatureSpec():
             return 1
+
+
+def edge_margin(spec: Spec) -> int:
+    """Pixels to add around a picture, by reflection, so that its edges are painted like the rest.
+
+    A network that pads with zeros darkens or lightens a frame of about its first layers' reach;
+    the lab's paints its 256 pixels as they are, and the paper's reflects by itself.
+    """
+    return 16 if isinstance(spec, LightSpec) else 0
 
 
 def working_bytes_per_pixel(spec: Spec) -> int:
@@ -89,7 +108,7 @@ def working_bytes_per_pixel(spec: Spec) -> int:
     match spec:
         case LightSpec():
             return 16 * (spec.detail_channels + spec.half_channels // 4 + spec.channels // 16)
-        case UNetSpec() | ResNetSpec() | PatchSpec():
+        case UNetSpec() | ResNetSpec() | PatchSpec() | FeatureSpec():
             return 16 * spec.channels
 
 
@@ -107,7 +126,7 @@ class Recipe:
 
     name: str
     generator: GeneratorSpec
-    discriminator: PatchSpec
+    discriminator: DiscriminatorSpec
     adversarial: Adversarial
     crop: int  # pixels
     resize_min: int  # pixels of the shorter side, drawn in [resize_min, resize_max]
@@ -117,6 +136,7 @@ class Recipe:
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
     steps: int = 10_000
     cycle_weight: float = 10.0
+    cycle_pool: int = 1  # pixels of the squares whose means have to come back
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
     identity_weight: float = 5.0
     identity_end_weight: float = 5.0
@@ -134,7 +154,7 @@ RECIPES: dict[str, Recipe] = {
     "light": Recipe(
         name="light",
         generator=LightSpec(),
-        discriminator=PatchSpec(channels=32, norm="affine", spectral_norm=True, detail_channels=16),
+        discriminator=FeatureSpec(),
         adversarial="lsgan",
         crop=128,
         resize_min=256,
@@ -142,13 +162,14 @@ RECIPES: dict[str, Recipe] = {
         steps=10_000,
         discriminator_batch=2,
         cycle_weight=3.0,
+        cycle_pool=4,
         cycle_noise=0.03,
         identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
         identity_end_weight=0.0,
         generator_rate=3e-4,
         discriminator_rate=4e-4,
         decay_from=0.5,
-        warmup_steps=250,  # until then a copy passes for a painting
+        warmup_steps=100,  # until then a copy passes for a painting
         pool_size=50,
         ema_decay=0.999,
     ),
@@ -284,6 +305,9 @@ def _validated(recipe: Recipe) -> Recipe:
         ),
         "discriminator_batch must be at least batch": recipe.discriminator_batch < recipe.batch,
         "batch and steps must be at least 1": recipe.batch < 1 or recipe.steps < 1,
+        f"cycle_pool = {recipe.cycle_pool} must be from 1 to crop": not 1
+        <= recipe.cycle_pool
+        <= recipe.crop,
         "pool_size and warmup_steps must not be negative": min(
             recipe.pool_size, recipe.warmup_steps
         )

@@ -46,8 +46,14 @@ def discriminator_loss(kind: Adversarial, real_logits: Tensor, fake_logits: Tens
     return 0.5 * (real + fake)
 
 
-def cycle_loss(picture: Tensor, reconstruction: Tensor) -> Tensor:
-    """E[|G(F(x)) - x|], Zhu et al. 2017, https://arxiv.org/abs/1703.10593, eq. 2."""
+def cycle_loss(picture: Tensor, reconstruction: Tensor, pool: int = 1) -> Tensor:
+    """E[|G(F(x)) - x|], Zhu et al. 2017, https://arxiv.org/abs/1703.10593, eq. 2.
+
+    With `pool` above 1 both are averaged over squares of so many pixels first: the scene has to
+    come back, but not each leaf, so that a painter is free to put strokes in their place.
+    """
+    if pool > 1:
+        picture, reconstruction = F.avg_pool2d(picture, pool), F.avg_pool2d(reconstruction, pool)
     return F.l1_loss(reconstruction, picture)
 
 

@@ -60,6 +60,20 @@ def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> fl
     return max(_peak_ratio(power, row, column, floor) for row, column in peaks)
 
 
+def kernel_distance(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
+    """Squared maximum mean discrepancy of two sets of features, unbiased, so below 0 by chance.
+
+    a: (m, d), b: (n, d). Kernel (x . y / d + 1)^3: Binkowski et al. 2018,
+    https://arxiv.org/abs/1801.01401, eq. 3 and 4; KID where the features are Inception's.
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    m, n, d = len(a), len(b), a.shape[1]
+    within_a, within_b, across = ((x @ y.T / d + 1.0) ** 3 for x, y in ((a, a), (b, b), (a, b)))
+    pairs_a = (within_a.sum() - np.trace(within_a)) / (m * (m - 1))
+    pairs_b = (within_b.sum() - np.trace(within_b)) / (n * (n - 1))
+    return float(pairs_a + pairs_b - 2.0 * across.mean())
+
+
 def _without_plane(tile: NDArray[np.float64]) -> NDArray[np.float64]:
     size = tile.shape[0]
     ramp = np.arange(size) - (size - 1) / 2

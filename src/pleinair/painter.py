@@ -14,6 +14,7 @@ from pleinair.config import (
     PAINT,
     LightSpec,
     Spec,
+    edge_margin,
     size_multiple,
     spec_from_dict,
     working_bytes_per_pixel,
@@ -113,10 +114,12 @@ class Painter:
     def _paint_whole(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         multiple = size_multiple(self.spec)
-        below, right = -height % multiple, -width % multiple
-        padded = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="reflect")
+        margin = edge_margin(self.spec)
+        below, right = -(height + 2 * margin) % multiple, -(width + 2 * margin) % multiple
+        around = ((margin, margin + below), (margin, margin + right), (0, 0))
+        padded = np.pad(pixels, around, mode="reflect")
         painted = images.from_batch(self.engine(images.to_batch(padded)))[0]
-        return np.ascontiguousarray(painted[:height, :width])
+        return np.ascontiguousarray(painted[margin:, margin:][:height, :width])
 
 
 def default_output(photo: Path, painter: str = PAINT.painter) -> Path:

@@ -165,7 +165,9 @@ def _update_generators(
     painting_again = nets.painting_generator(_noisy(fake_photo, recipe.cycle_noise))
     painting_loss = losses.generator_loss(kind, nets.painting_discriminator(fake_painting))
     photo_loss = losses.generator_loss(kind, nets.photo_discriminator(fake_photo))
-    cycle = losses.cycle_loss(photo, photo_again) + losses.cycle_loss(painting, painting_again)
+    pool = recipe.cycle_pool
+    cycle = losses.cycle_loss(photo, photo_again, pool)
+    cycle = cycle + losses.cycle_loss(painting, painting_again, pool)
     if same_painting is not None and same_photo is not None:
         identity_painting = losses.identity_loss(painting, same_painting)
         identity_photo = losses.identity_loss(photo, same_photo)
@@ -297,6 +299,10 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
         photos.first(TRAIN.sample_photos), side, size_multiple(recipe.generator)
     )
     limit = _limit(plan, max(len(photos), len(paintings)))
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{plan.out} cannot be made ({error.strerror or error}).") from error
 
     # Networks: fresh, or all of them as they were.
     session = Session.start(recipe, plan.seed, _device(plan.device))

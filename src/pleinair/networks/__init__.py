@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from pleinair.config import LightSpec, PatchSpec, ResNetSpec, Spec, UNetSpec
+from pleinair.config import FeatureSpec, LightSpec, PatchSpec, ResNetSpec, Spec, UNetSpec
+from pleinair.networks.features import FeaturePatch
 from pleinair.networks.light import Light
 from pleinair.networks.patch import Patch
 from pleinair.networks.resnet import ResNet
 from pleinair.networks.unet import UNet
 
-__all__ = ["Light", "Patch", "ResNet", "UNet", "build", "count_parameters"]
+__all__ = ["FeaturePatch", "Light", "Patch", "ResNet", "UNet", "build", "count_parameters"]
 
 
 def build(spec: Spec) -> nn.Module:
@@ -28,6 +29,8 @@ def build(spec: Spec) -> nn.Module:
             return Light(spec)
         case PatchSpec():
             return Patch(spec)
+        case FeatureSpec():
+            return FeaturePatch(spec)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -1,0 +1,62 @@
+"""Write docs/cli.md from the command line's own help, or check that it is up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from pleinair import config
+from pleinair.cli import app
+
+TARGET = Path(__file__).with_name("cli.md")
+
+
+def help_of(command: list[str]) -> str:
+    """What `pleinair COMMAND --help` prints on a plain page."""
+    page = io.StringIO()
+    console = Console(file=page, width=88, force_terminal=False, color_system=None)
+    with contextlib.suppress(SystemExit):
+        app([*command, "--help"], console=console)
+    return "\n".join(line.rstrip() for line in page.getvalue().strip().splitlines())
+
+
+def recipes() -> str:
+    """The three recipes side by side."""
+    names = list(config.RECIPES)
+    lines = ["| setting | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for field in dataclasses.fields(config.Recipe):
+        values = [getattr(config.RECIPES[name], field.name) for name in names]
+        shown = [
+            config.spec_to_dict(v)["kind"] if dataclasses.is_dataclass(v) else v for v in values
+        ]
+        lines.append(f"| `{field.name}` | " + " | ".join(f"`{value}`" for value in shown) + " |")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page."""
+    parts = ["# Command line", "", "Made by `make docs`; do not edit.", ""]
+    for command in ([], ["paint"], ["train"], ["export"]):
+        title = " ".join(["pleinair", *command])
+        parts += [f"## `{title}`", "", "```text", help_of(command), "```", ""]
+    parts += ["## Recipes", "", recipes(), ""]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Write the page, or with --check exit 1 where it is out of date."""
+    text = page()
+    if "--check" in sys.argv:
+        if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
+            sys.exit("docs/cli.md is out of date; run make docs.")
+    else:
+        TARGET.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

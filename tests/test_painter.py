@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pleinair import hub, images, metrics
+from pleinair.config import PAINT, LightSpec, ResNetSpec, UNetSpec, size_multiple
+from pleinair.errors import ImageError, OutputError, PainterError
+from pleinair.painter import Painter
+
+from .conftest import SAMPLES, picture
+
+
+def copyist(spec=None) -> Painter:
+    """A painter whose engine is the identity, and who checks what it is given."""
+    spec = spec or LightSpec()
+
+    def engine(batch):
+        assert batch.dtype == np.float32
+        assert batch.shape[:2] == (1, 3)
+        assert batch.shape[2] % size_multiple(spec) == 0
+        assert batch.shape[3] % size_multiple(spec) == 0
+        assert -1 <= batch.min() <= batch.max() <= 1
+        return batch
+
+    return Painter(engine, spec)
+
+
+@pytest.fixture(scope="module")
+def monet() -> Painter:
+    return Painter.load("monet")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    spec=st.sampled_from([LightSpec(), ResNetSpec(), UNetSpec(depth=6)]),
+)
+def test_the_identity_paints_every_size_as_it_is(height, width, spec):
+    pixels = picture(height, width)
+    assert np.array_equal(copyist(spec).paint(pixels), pixels)
+
+
+def test_what_is_given_comes_back_in_kind(tmp_path):
+    pixels = picture(20, 30)
+    painter = copyist()
+    image = painter.paint(Image.fromarray(pixels))
+    assert isinstance(image, Image.Image)
+    assert image.size == (30, 20)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True)
+    answer = painter.paint(buffer.getvalue())
+    assert isinstance(answer, bytes)
+    assert Image.open(io.BytesIO(answer)).format == "WEBP"
+    photo = tmp_path / "my photo.png"
+    Image.fromarray(pixels).save(photo)
+    assert painter.paint(photo) == tmp_path / "my photo.monet.jpg"
+    assert painter.paint(str(photo), out=tmp_path / "b.png") == str(tmp_path / "b.png")
+    with pytest.raises(TypeError, match="int found"):
+        painter.paint(3)
+
+
+def test_bytes_of_a_format_that_cannot_be_written_come_back_as_png():
+    buffer = io.BytesIO()
+    Image.fromarray(picture(9, 9)).save(buffer, "GIF")
+    answer = copyist().paint(buffer.getvalue())
+    assert Image.open(io.BytesIO(answer)).format == "PNG"
+
+
+def test_alpha_is_kept():
+    pixels = np.dstack([picture(20, 30), np.full((20, 30), 255, np.uint8)])
+    pixels[:7, :, 3] = 40
+    painted = copyist().paint(pixels)
+    assert painted.shape == (20, 30, 4)
+    assert np.array_equal(painted[:, :, 3], pixels[:, :, 3])
+    assert copyist().paint(Image.fromarray(pixels)).mode == "RGBA"
+
+
+def test_gray_comes_back_in_colour():
+    assert copyist().paint(picture(8, 8)[:, :, 0]).shape == (8, 8, 3)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    photo = tmp_path / "a.png"
+    Image.fromarray(picture(8, 8)).save(photo)
+    target = tmp_path / "a.monet.jpg"
+    target.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists"):
+        copyist().paint(photo)
+    assert target.read_bytes() == b"precious"
+    copyist().paint(photo, force=True)
+    assert target.read_bytes() != b"precious"
+    with pytest.raises(OutputError, match="the photo itself"):
+        copyist().paint(photo, out=photo, force=True)
+
+
+def test_a_photo_beyond_the_memory_budget_is_painted_smaller_and_enlarged(monkeypatch):
+    sizes = []
+
+    def engine(batch):
+        sizes.append(batch.shape[2:])
+        return batch
+
+    small = PAINT.working_bytes // 100_000
+    monkeypatch.setattr("pleinair.painter.PAINT", type(PAINT)(working_bytes=small))
+    photo = picture(120, 200)
+    painted = Painter(engine, LightSpec()).paint(photo)
+    assert painted.shape == photo.shape
+    assert sizes[0][0] * sizes[0][1] < 120 * 200
+    assert metrics.luma_correlation(photo, painted) > 0.9
+
+
+def test_bad_painters_are_answered_in_one_sentence(tmp_path):
+    text = tmp_path / "text.onnx"
+    text.write_text("not a graph")
+    for source, message in (
+        (text, "cannot be loaded|can be loaded"),
+        ("degas", "'degas' is unknown; use monet"),
+        (tmp_path, "is a folder"),
+    ):
+        with pytest.raises(PainterError, match=message) as caught:
+            Painter.load(source)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_bad_photo_is_an_image_error():
+    with pytest.raises(ImageError, match="not a picture"):
+        copyist().paint(b"text")
+
+
+# --- the painter that ships -------------------------------------------------------------------
+
+
+def test_monet_has_its_card(monet):
+    assert hub.names() == ["monet"]
+    assert monet.card["recipe"]["name"] == "light"
+    assert monet.card["steps"] > 0
+    assert monet.card["licence"]
+    assert monet.card["data"]
+    assert hub.find("monet").stat().st_size < 4 * 2**20
+    assert hub.find("monet").with_suffix(".md").exists()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_monet_paints_and_keeps_the_scene(monet, sample):
+    photo = images.resize_shorter(images.read(sample).pixels, 256)
+    painting = monet.paint(photo)
+    assert painting.shape == photo.shape
+    assert metrics.luma_correlation(photo, painting) > 0.7  # not inverted, still readable
+    assert metrics.median_change(photo, painting) > 5  # not a copy
+
+
+def engine_pixels(painter: Painter, pixels: np.ndarray) -> np.ndarray:
+    """A painting in floats of 0 to 255, not rounded, without its edges."""
+    batch = (pixels.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+    painted = (painter.engine(np.ascontiguousarray(batch))[0] + 1) * 127.5
+    return painted.transpose(1, 2, 0)[128:-128, 128:-128].astype(np.float64)
+
+
+@pytest.mark.parametrize("period", [2, 4])
+@pytest.mark.parametrize("level", [40, 128, 220])
+def test_monet_paints_no_lattice_on_a_flat_gray(monet, level, period):
+    flat = np.full((512, 512, 3), float(level))
+    assert metrics.lattice_ratio(engine_pixels(monet, flat), period) <= 2
+
+
+@pytest.mark.parametrize("period", [2, 4])
+@pytest.mark.parametrize("direction", ["across", "down", "aslant"])
+def test_monet_paints_no_lattice_on_a_smooth_gradient(monet, direction, period):
+    y, x = np.mgrid[0:512, 0:512] / 511.0
+    ramp = {"across": x, "down": y, "aslant": (x + y) / 2}[direction]
+    gradient = np.repeat((60 + 140 * ramp)[:, :, None], 3, axis=2)
+    assert metrics.lattice_ratio(engine_pixels(monet, gradient), period) <= 2
+
+
+def test_a_photo_of_one_colour_is_painted(monet):
+    assert monet.paint(np.full((30, 30, 3), 200, np.uint8)).shape == (30, 30, 3)
+
+
+def test_monet_paints_extreme_shapes(monet):
+    for height, width in ((1, 1), (1, 5000), (5000, 1), (3, 2)):
+        assert monet.paint(picture(height, width)).shape == (height, width, 3)
+
+
+def test_loading_from_a_path_is_loading_by_name(monet):
+    pixels = picture(40, 40)
+    assert np.array_equal(Painter.load(Path(hub.find("monet"))).paint(pixels), monet.paint(pixels))
