@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,12 @@ def painting_rows(sizes: list[int], seconds: float, rate: float) -> Iterator[lis
                 tensor = torch.from_numpy(photo)
                 macs = count_macs(network, side)
                 with torch.inference_mode():
-                    torch_time = median_seconds(lambda n=network, t=tensor: n(t), seconds)
-                onnx_time = median_seconds(lambda p=painter, x=photo: p.engine(x), seconds)
+                    torch_time = median_seconds(partial(network, tensor), seconds)
+                onnx_time = median_seconds(partial(painter.engine, photo), seconds)
                 runs.append((name, f"PyTorch {torch.__version__}", side, macs, torch_time))
-                runs.append((name, f"ONNX Runtime {onnxruntime.__version__}", side, macs, onnx_time))
+                runs.append(
+                    (name, f"ONNX Runtime {onnxruntime.__version__}", side, macs, onnx_time)
+                )
     base = {side: t for name, engine, side, _, t in runs if name == "paper" and "Torch" in engine}
     for name, engine, side, macs, taken in runs:
         achieved = 2 * macs / taken / 1e9
@@ -115,9 +118,7 @@ def training_rows(seconds: float) -> Iterator[list[str]]:
         session.step = recipe.warmup_steps
         shape = (recipe.discriminator_batch, 3, recipe.crop, recipe.crop)
         photo, painting = (torch.rand(shape) * 2 - 1 for _ in range(2))
-        taken = median_seconds(
-            lambda s=session, a=photo, b=painting: train_step(s, a, b, 0.5), seconds, 8
-        )
+        taken = median_seconds(partial(train_step, session, photo, painting, 0.5), seconds, 8)
         parameters = sum(count_parameters(n) for n in session.networks.by_name().values())
         yield [name, str(recipe.crop), str(recipe.batch), f"{parameters:,}", f"{taken:.2f}"]
 

@@ -31,10 +31,9 @@ def recipes() -> str:
     lines = ["| setting | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for field in dataclasses.fields(config.Recipe):
         values = [getattr(config.RECIPES[name], field.name) for name in names]
-        shown = [
-            config.spec_to_dict(v)["kind"] if dataclasses.is_dataclass(v) else v for v in values
-        ]
-        lines.append(f"| `{field.name}` | " + " | ".join(f"`{value}`" for value in shown) + " |")
+        if field.name in ("generator", "discriminator"):
+            values = [config.spec_to_dict(value)["kind"] for value in values]
+        lines.append(f"| `{field.name}` | " + " | ".join(f"`{value}`" for value in values) + " |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pleinair.config import RECIPES, LightSpec, PatchSpec, Recipe, ResNetSpec, UNetSpec
+from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec, UNetSpec
 
 REPOSITORY = Path(__file__).parents[1]
 SAMPLES = sorted((REPOSITORY / "samples").glob("*.jpg"))
@@ -44,10 +44,11 @@ def tiny(name: str) -> Recipe:
         "lab": UNetSpec(channels=4, depth=5),
     }
     recipe = RECIPES[name]
+    less = {"channels": 4} if name == "light" else {"channels": 4, "layers": 2}
     return replace(
         recipe,
         generator=generators[name],
-        discriminator=replace(recipe.discriminator, channels=4, detail_channels=0, layers=2),
+        discriminator=replace(recipe.discriminator, **less),
         crop=32,
         resize_min=32,
         resize_max=36 if recipe.resize_max > recipe.resize_min else 32,
@@ -55,6 +56,3 @@ def tiny(name: str) -> Recipe:
         warmup_steps=min(recipe.warmup_steps, 1),
         steps=4,
     )
-
-
-TINY_PATCH = PatchSpec(channels=4, layers=2)

@@ -107,9 +107,7 @@ def frames() -> bytes:
 
 
 JPEG = saved(Image.fromarray(picture(60, 80)), "JPEG")
-TRANSPARENT = saved(
-    Image.fromarray(picture(60, 80)).quantize(8), "PNG", transparency=0
-)
+TRANSPARENT = saved(Image.fromarray(picture(60, 80)).quantize(8), "PNG", transparency=0)
 CMYK = saved(Image.fromarray(picture(60, 80)).convert("CMYK"), "JPEG")
 PAINTED = {
     "one.png": (saved(Image.fromarray(picture(1, 1)), "PNG"), (1, 1)),

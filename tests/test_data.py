@@ -16,7 +16,9 @@ RECIPE = replace(tiny("paper"), resize_min=32, resize_max=40)
 
 
 def pictures(path, notes=None, cache=2**20):
-    return data.Pictures(path, RECIPE.resize_max, cache, (notes if notes is not None else []).append)
+    return data.Pictures(
+        path, RECIPE.resize_max, cache, (notes if notes is not None else []).append
+    )
 
 
 def test_each_picture_comes_once_before_any_comes_again(folder):

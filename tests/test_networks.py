@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from pleinair.config import RECIPES, LightSpec, PatchSpec, UNetSpec, size_multiple
+from pleinair.config import RECIPES, FeatureSpec, LightSpec, PatchSpec, UNetSpec, size_multiple
 from pleinair.networks import build, count_parameters
+from pleinair.networks.features import lite0
 from pleinair.networks.norm import InstanceNorm
 
 
@@ -32,7 +34,7 @@ def test_shapes(name):
         logits = build(recipe.discriminator)(torch.zeros(1, 3, 256, 256))
     assert painted.shape == x.shape
     assert painted.abs().max() <= 1
-    assert logits.shape == (1, 1, 30, 30)
+    assert logits.shape == ((1, 3, 64, 64) if name == "light" else (1, 1, 30, 30))
 
 
 def test_unet_parameters_come_in_keras_order():
@@ -140,3 +142,31 @@ def test_pictures_of_a_batch_do_not_mix(name):
         both = network(x)
         alone = torch.cat([network(x[:1]), network(x[1:])])
     torch.testing.assert_close(both, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_frozen_eye_is_frozen_and_known():
+    eye = lite0()
+    assert list(eye.parameters()) == []
+    assert eye.state_dict() == {}
+    random = np.random.default_rng(0).uniform(-1, 1, (1, 3, 224, 224)).astype(np.float32)
+    with torch.inference_mode():
+        features = eye(torch.from_numpy(random))
+        taps = eye.taps(torch.from_numpy(random))
+    assert features.shape == (1, 1280)
+    assert {stride: tuple(t.shape[1:]) for stride, t in taps.items()} == {
+        4: (24, 56, 56),
+        8: (40, 28, 28),
+        16: (112, 14, 14),
+        32: (320, 7, 7),
+    }
+    # Of the package efficientnet-lite-pytorch 0.1.0 on the same input.
+    assert float(features.mean()) == pytest.approx(0.107681, rel=1e-3)
+    assert float(features.std()) == pytest.approx(0.443139, rel=1e-3)
+
+
+def test_feature_discriminators_pass_gradients_to_the_picture_only_through_the_eye():
+    network = build(FeatureSpec(channels=8))
+    x = torch.zeros(1, 3, 32, 32, requires_grad=True)
+    network(x).mean().backward()
+    assert x.grad.abs().max() > 0
+    assert {name.split(".")[0] for name, _ in network.named_parameters()} == {"heads"}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pleinair import checkpoint, data, losses, monitoring, weights
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import TRAIN, Recipe, recipe_to_dict, size_multiple
-from pleinair.errors import CheckpointError, TrainingError
+from pleinair.errors import CheckpointError, OutputError, TrainingError
 from pleinair.images import Batch
 
 # --- schedules: pure functions of the run's progress -----------------------------------------

