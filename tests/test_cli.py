@@ -32,6 +32,13 @@ def photo(tmp_path) -> Path:
     return path
 
 
+def look(path: Path) -> Image.Image:
+    """A picture file, read to its end and closed."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
 def one_line(capsys) -> str:
     """What was said on standard error: one line of ours, no traceback."""
     said = capsys.readouterr().err.strip()
@@ -48,7 +55,7 @@ def test_a_photo_is_painted_beside_itself(photo, capsys):
     assert run("paint", photo) == 0
     out = photo.with_name("my photö.monet.jpg")
     assert capsys.readouterr().out.strip() == str(out)
-    assert Image.open(out).size == (90, 70)
+    assert look(out).size == (90, 70)
 
 
 def test_a_painting_is_not_overwritten(photo, capsys):
@@ -70,7 +77,7 @@ def test_the_photo_itself_is_never_overwritten(photo, capsys):
 
 def test_out_may_be_a_file_or_a_folder(photo, tmp_path):
     assert run("paint", photo, "-o", tmp_path / "b.png") == 0
-    assert Image.open(tmp_path / "b.png").format == "PNG"
+    assert look(tmp_path / "b.png").format == "PNG"
     assert run("paint", photo, "-o", tmp_path / "new" / "folder") == 0
     assert (tmp_path / "new" / "folder" / "my photö.monet.jpg").exists()
 
@@ -79,7 +86,7 @@ def test_a_sheet_shows_both(photo, tmp_path, capsys):
     assert run("paint", photo, "-o", tmp_path / "out", "--sheet") == 0
     sheet = tmp_path / "out" / "my photö.monet.sheet.jpg"
     assert str(sheet) in capsys.readouterr().out
-    assert Image.open(sheet).width > 2 * Image.open(sheet).height
+    assert look(sheet).width > 2 * look(sheet).height
 
 
 def test_a_bad_photo_does_not_stop_the_others(photo, tmp_path, capsys):
@@ -132,7 +139,7 @@ def test_odd_pictures_are_painted(name, tmp_path, capsys):
     (folder / name).write_bytes(data)
     assert run("paint", folder / name) == 0
     assert capsys.readouterr().err == ""
-    assert Image.open(folder / f"{Path(name).stem}.monet.jpg").size == size
+    assert look(folder / f"{Path(name).stem}.monet.jpg").size == size
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -201,7 +208,7 @@ def test_from_folders_to_a_painting(base, folder, tmp_path, photo, capsys):
     assert run("export", out, onnx, "--licence", "CC0-1.0", "--data", "noise") == 0
     assert capsys.readouterr().out.strip() == str(onnx)
     assert run("paint", photo, "--painter", onnx) == 0
-    assert Image.open(photo.with_name("my photö.mine.jpg")).size == (90, 70)
+    assert look(photo.with_name("my photö.mine.jpg")).size == (90, 70)
     assert run("export", out, onnx) == 1
     assert "exists" in capsys.readouterr().err
 
@@ -287,10 +294,10 @@ def test_the_samples_become_paintings(tmp_path):
     small = []
     for sample in SAMPLES:
         small.append(tmp_path / sample.name)
-        Image.open(sample).resize((128, 96)).save(small[-1])
+        look(sample).resize((128, 96)).save(small[-1])
     assert len(small) == 5
     assert run("paint", *small, "-o", tmp_path / "demo", "--sheet") == 0
     assert (tmp_path / "demo" / "sheet.jpg").exists()
     for path in small:
-        painting = np.asarray(Image.open(tmp_path / "demo" / f"{path.stem}.monet.jpg"))
-        assert metrics.luma_correlation(np.asarray(Image.open(path)), painting) > 0.6
+        painting = np.asarray(look(tmp_path / "demo" / f"{path.stem}.monet.jpg"))
+        assert metrics.luma_correlation(np.asarray(look(path)), painting) > 0.6
