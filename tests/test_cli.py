@@ -213,6 +213,20 @@ def test_from_folders_to_a_painting(base, folder, tmp_path, photo, capsys):
     assert "exists" in capsys.readouterr().err
 
 
+def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
+    with cli._progress(quiet=True) as progress:
+        ear = cli._Bar(progress)
+        for step in range(1, 8):
+            now[0] += 25
+            ear.progress(step, step / 10, {"painting_generator": 1.25})
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "min left" in said[0]
+    assert "painting G 1.250" in said[0]
+
+
 def test_a_dry_run_prints_the_recipe(capsys):
     assert run("train", "--recipe", "lab", "--dry-run") == 0
     assert recipe_from_dict(json.loads(capsys.readouterr().out)) == RECIPES["lab"]

@@ -70,8 +70,8 @@ def test_public_names_are_sorted_and_documented():
 
 
 def test_every_sample_has_its_credit():
-    credits = (REPOSITORY / "samples" / "CREDITS.md").read_text(encoding="utf-8")
+    table = (REPOSITORY / "samples" / "CREDITS.md").read_text(encoding="utf-8")
     assert len(SAMPLES) == 5
     for sample in SAMPLES:
-        row = next(line for line in credits.splitlines() if line.startswith(f"| {sample.name} "))
+        row = next(line for line in table.splitlines() if line.startswith(f"| {sample.name} "))
         assert row.count("|") == 7

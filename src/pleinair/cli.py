@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -277,13 +278,19 @@ def _run(plan: Plan, resume: bool) -> int:
 
 
 class _Bar:
-    """A run's listener that draws a bar with losses, speed and time left."""
+    """A run's listener: a bar with losses, speed and time left, or a line a minute in a log."""
 
     def __init__(self, progress: Progress) -> None:
         self.bar = progress
         self.task = progress.add_task("training", total=1.0, detail="")
+        self.first: tuple[float, int, float] | None = None
+        self.told = time.monotonic()
 
     def progress(self, step: int, part: float, values: dict[str, float]) -> None:
+        now = time.monotonic()
+        self.first = self.first or (now, step, part)
+        began, first_step, first_part = self.first
+        seconds = max(now - began, 1e-9)
         names = (
             ("painting G", "painting_generator"),
             ("photo G", "photo_generator"),
@@ -291,7 +298,12 @@ class _Bar:
             ("photo D", "photo_discriminator"),
         )
         losses = "  ".join(f"{label} {values[key]:.3f}" for label, key in names if key in values)
-        self.bar.update(self.task, completed=part, detail=f"step {step}  {losses}")
+        detail = f"step {step}  {(step - first_step) / seconds:.2f}/s  {losses}"
+        self.bar.update(self.task, completed=part, detail=detail)
+        if self.bar.disable and now - self.told > 60 and part > first_part:
+            left = seconds * (1 - part) / (part - first_part)
+            _say(f"{100 * part:3.0f}%  {left / 60:.0f} min left  {detail}")
+            self.told = now
 
     def note(self, text: str) -> None:
         self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
