@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 
 from pleinair import __version__
 from pleinair.config import PAINT, TRAIN, load_recipe, recipe_to_dict
-from pleinair.errors import MissingExtraError, OutputError, PleinairError
+from pleinair.errors import MissingExtraError, OutputError, PleinairError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -168,11 +168,11 @@ def train(
     training = _training()
     if resume is not None:
         if photos or paintings or out or epochs:
-            raise OutputError("--resume goes on in the run's own folder; leave the others out.")
+            raise UsageError("--resume goes on in the run's own folder; leave the others out.")
         plan = training.resumed_plan(resume, steps, minutes, checkpoint_every, sample_every, device)
     else:
         if photos is None or paintings is None or out is None:
-            raise OutputError("training needs --photos DIR --paintings DIR --out RUN.")
+            raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise OutputError(f"{out} exists; go on with --resume {out}, or name a new folder.")
         plan = training.Plan(
@@ -248,9 +248,9 @@ def _sheet_path(first: Path, many: bool) -> Path:
 def _check_limits(steps: int | None, epochs: float | None, minutes: float | None) -> None:
     given = [limit for limit in (steps, epochs, minutes) if limit is not None]
     if len(given) > 1:
-        raise OutputError("give one of --steps, --epochs and --minutes.")
+        raise UsageError("give one of --steps, --epochs and --minutes.")
     if given and given[0] <= 0:
-        raise OutputError(f"a limit of {given[0]} found; give a positive number.")
+        raise UsageError(f"a limit of {given[0]} found; give a positive number.")
 
 
 def _training() -> ModuleType:

@@ -1,6 +1,7 @@
 """Everything that pleinair raises on purpose.
 
 PleinairError
+ +-- UsageError         a command was asked for something that it cannot mean
  +-- ImageError         a picture cannot be read, painted or written
  +-- OutputError        a result cannot be put where it was asked to go
  +-- DataError          a training set is missing, empty or unreadable
@@ -17,6 +18,10 @@ A message says what was found, what was expected and what to do, in one sentence
 
 class PleinairError(Exception):
     """Root of the tree: the command line turns it into one line and exit code 1."""
+
+
+class UsageError(PleinairError):
+    """A command was asked for something that it cannot mean."""
 
 
 class ImageError(PleinairError):
