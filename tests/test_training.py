@@ -13,7 +13,14 @@ from pleinair import checkpoint, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError
-from pleinair.session import Session, ema_decay, identity_weight, rate_factor, train_step
+from pleinair.session import (
+    Session,
+    cycle_weight,
+    ema_decay,
+    identity_weight,
+    rate_factor,
+    train_step,
+)
 from pleinair.training import Plan, train
 
 from .conftest import tiny
@@ -64,6 +71,13 @@ def test_the_identity_weight_falls_over_its_ramp():
     )
     found = [identity_weight(p, recipe) for p in (0, 0.25, 0.5, 1.0)]
     assert found == [5.0, 3.0, 1.0, 1.0]
+
+
+def test_the_cycle_weight_falls_with_the_rate():
+    recipe = RECIPES["light"]
+    ends = [cycle_weight(p, recipe) for p in (0.0, recipe.decay_from, 1.0)]
+    assert ends == [recipe.cycle_weight, recipe.cycle_weight, recipe.cycle_end_weight]
+    assert cycle_weight(0.9, RECIPES["lab"]) == 10.0
 
 
 def test_the_moving_average_forgets_the_start():

@@ -121,7 +121,8 @@ class Recipe:
 
     `identity_weight` falls linearly to `identity_end_weight` over the first `identity_ramp` of
     the run; at weight 0 the identity pass is not computed. Rates are constant until `decay_from`
-    of the run, then fall linearly to 0.
+    of the run, then fall linearly to 0, and `cycle_weight` to `cycle_end_weight`: Wang and Lin
+    2018, https://arxiv.org/abs/2408.15374, section 3.2.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Recipe:
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
     steps: int = 10_000
     cycle_weight: float = 10.0
+    cycle_end_weight: float = 10.0
     cycle_pool: int = 1  # pixels of the squares whose means have to come back
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
     identity_weight: float = 5.0
@@ -162,6 +164,7 @@ RECIPES: dict[str, Recipe] = {
         steps=10_000,
         discriminator_batch=2,
         cycle_weight=3.0,
+        cycle_end_weight=0.5,
         cycle_pool=4,
         cycle_noise=0.03,
         identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
@@ -315,6 +318,7 @@ def _validated(recipe: Recipe) -> Recipe:
         "rates must be positive": min(recipe.generator_rate, recipe.discriminator_rate) <= 0,
         "weights and cycle_noise must not be negative": min(
             recipe.cycle_weight,
+            recipe.cycle_end_weight,
             recipe.identity_weight,
             recipe.identity_end_weight,
             recipe.cycle_noise,

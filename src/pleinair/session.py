@@ -33,6 +33,12 @@ def identity_weight(progress: float, recipe: Recipe) -> float:
     return recipe.identity_weight + part * (recipe.identity_end_weight - recipe.identity_weight)
 
 
+def cycle_weight(progress: float, recipe: Recipe) -> float:
+    """Weight of the cycle loss at `progress` in [0, 1]: it falls as the learning rate does."""
+    kept = rate_factor(progress, recipe.decay_from)
+    return recipe.cycle_end_weight + kept * (recipe.cycle_weight - recipe.cycle_end_weight)
+
+
 def ema_decay(step: int, recipe: Recipe) -> float:
     """Decay of the moving average at a step: short at first, so that it forgets the start."""
     return min(recipe.ema_decay, (1 + step) / (10 + step))
@@ -167,14 +173,15 @@ def _update_generators(
         photo_loss = photo_loss + weight * identity_photo
         found["identity"] = (identity_painting + identity_photo).detach()
     session.generator_optimizer.zero_grad(set_to_none=True)
-    total = painting_loss + photo_loss + recipe.cycle_weight * cycle
+    weighted_cycle = cycle_weight(progress, recipe) * cycle
+    total = painting_loss + photo_loss + weighted_cycle
     total.backward()  # type: ignore[no-untyped-call]
     session.generator_optimizer.step()
     if session.ema:
         _average(session.ema.generators, nets.generators, ema_decay(session.step, recipe))
     # As the tutorial shows them: each generator's own losses and the whole cycle.
-    found["painting_generator"] = (painting_loss + recipe.cycle_weight * cycle).detach()
-    found["photo_generator"] = (photo_loss + recipe.cycle_weight * cycle).detach()
+    found["painting_generator"] = (painting_loss + weighted_cycle).detach()
+    found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
     return fake_painting.detach(), fake_photo.detach()
 
