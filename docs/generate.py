@@ -32,7 +32,8 @@ def recipes() -> str:
     for field in dataclasses.fields(config.Recipe):
         values = [getattr(config.RECIPES[name], field.name) for name in names]
         if field.name in ("generator", "discriminator"):
-            values = [config.spec_to_dict(value)["kind"] for value in values]
+            specs = [config.spec_to_dict(value) for value in values]
+            values = [", ".join(f"{k} = {v}" for k, v in spec.items()) for spec in specs]
         lines.append(f"| `{field.name}` | " + " | ".join(f"`{value}`" for value in values) + " |")
     return "\n".join(lines)
 

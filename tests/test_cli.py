@@ -100,6 +100,48 @@ def test_a_bad_photo_does_not_stop_the_others(photo, tmp_path, capsys):
     assert sorted(p.name for p in out.iterdir()) == ["my photö.monet.jpg", "sheet.jpg"]
 
 
+def test_paintings_of_last_time_are_not_painted_again(photo, tmp_path, capsys):
+    assert run("paint", photo) == 0
+    painting = photo.with_name("my photö.monet.jpg")
+    assert run("paint", photo, painting, "-o", tmp_path / "out") == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [painting.name]
+    assert "is a painting already" in capsys.readouterr().err
+
+
+def test_out_with_a_slash_is_a_folder_and_one_file_is_not_for_many(photo, tmp_path, capsys):
+    assert run("paint", photo, "-o", f"{tmp_path}/folder.d/") == 0
+    assert (tmp_path / "folder.d" / "my photö.monet.jpg").exists()
+    capsys.readouterr()
+    assert run("paint", photo, tmp_path / "b.jpg", "-o", tmp_path / "c.jpg") == 1
+    assert "names one file; name a folder for 2" in one_line(capsys)
+
+
+def test_a_sheet_of_many_photos_fits_into_a_jpeg(tmp_path):
+    for index in range(200):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{index:03}.png")
+    assert run("paint", *sorted(tmp_path.glob("*.png")), "-o", tmp_path / "o", "--sheet") == 0
+    assert look(tmp_path / "o" / "sheet.jpg").height < 65_500
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_folders_without_a_name(name, capsys):
+    assert run("paint", name) == 1
+    assert "is a folder" in one_line(capsys)
+
+
+def test_names_beyond_the_limit_of_the_file_system(tmp_path, capsys):
+    long = tmp_path / ("x" * 251 + ".jpg")
+    assert run("paint", long) == 1
+    assert "name too long" in one_line(capsys)
+
+
+def test_a_device_that_is_not_there(folder, tmp_path, capsys):
+    pictures = folder("p", 1)
+    options = ("--photos", pictures, "--paintings", pictures, "--out", tmp_path / "run")
+    assert run("train", *options, "--device", "tpu", "--steps", 1) == 1
+    assert "use one of auto, cpu" in capsys.readouterr().err
+
+
 def test_two_photos_of_one_name_do_not_meet(photo, tmp_path, capsys):
     other = tmp_path / "other" / photo.name
     other.parent.mkdir()
@@ -239,6 +281,8 @@ def test_a_dry_run_prints_the_recipe(capsys):
         (["--recipe", "degas"], "light, paper, lab"),
         (["--steps", "5", "--minutes", "5"], "one of --steps"),
         (["--steps", "0"], "positive"),
+        (["--epochs", "nan"], "positive"),
+        (["--checkpoint-every", "0"], "at least 1"),
         (["--resume", "nowhere"], "holds no checkpoint"),
         (["--resume", "x", "--photos", "."], "leave the others out"),
         (["--photos", "no", "--paintings", "no", "--out", "new"], "is not a folder"),

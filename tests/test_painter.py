@@ -63,6 +63,7 @@ def test_what_is_given_comes_back_in_kind(tmp_path):
     Image.fromarray(pixels).save(photo)
     assert painter.paint(photo) == tmp_path / "my photo.monet.jpg"
     assert painter.paint(str(photo), out=tmp_path / "b.png") == str(tmp_path / "b.png")
+    assert painter.paint(photo, out=str(tmp_path / "c.png")) == tmp_path / "c.png"
     with pytest.raises(TypeError, match="int found"):
         painter.paint(3)
 
@@ -81,6 +82,25 @@ def test_alpha_is_kept():
     assert painted.shape == (20, 30, 4)
     assert np.array_equal(painted[:, :, 3], pixels[:, :, 3])
     assert copyist().paint(Image.fromarray(pixels)).mode == "RGBA"
+
+
+def test_exif_is_kept():
+    image = Image.fromarray(picture(8, 8))
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", exif=exif)
+    answer = copyist().paint(buffer.getvalue())
+    assert Image.open(io.BytesIO(answer)).getexif()[0x010F] == "Camera"
+    assert copyist().paint(Image.open(buffer)).getexif()[0x010F] == "Camera"
+
+
+def test_a_truncated_pil_image_is_an_image_error():
+    buffer = io.BytesIO()
+    Image.fromarray(picture(90, 90)).save(buffer, "JPEG")
+    half = io.BytesIO(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    with pytest.raises(ImageError, match="cut short"):
+        copyist().paint(Image.open(half))
 
 
 def test_gray_comes_back_in_colour():
@@ -124,6 +144,8 @@ def test_bad_painters_are_answered_in_one_sentence(tmp_path):
         (text, "cannot be loaded|can be loaded"),
         ("degas", "'degas' is unknown; use monet"),
         (tmp_path, "is a folder"),
+        (tmp_path / "no.onnx", "does not exist"),
+        ("", "'' is unknown"),
     ):
         with pytest.raises(PainterError, match=message) as caught:
             Painter.load(source)

@@ -119,7 +119,11 @@ def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
         pickle.UnpicklingError,
         zipfile.BadZipFile,
     ) as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint ({error}).") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint ({reason}); "
+            "delete it to go on with the one before."
+        ) from error
 
 
 def latest(run: Path) -> Path:

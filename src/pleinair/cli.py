@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,6 +27,7 @@ app = App(
     help="Turn photographs into paintings in the manner of Claude Monet.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main() says what happened
 )
 
 
@@ -49,7 +52,7 @@ def paint(
     photos: Annotated[list[Path], Parameter(name="PHOTO", negative=())],
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: Annotated[str | None, Parameter(name=["--out", "-o"])] = None,
     painter: str = PAINT.painter,
     force: Annotated[bool, Parameter(negative=())] = False,
     sheet: Annotated[bool, Parameter(negative=())] = False,
@@ -73,11 +76,14 @@ def paint(
     from pleinair.painter import Painter, check_target
 
     label = Path(painter).stem
+    photos = _without_paintings(photos, label)
     targets = _targets(photos, out, label)
     sheet_path = _sheet_path(targets[0], len(photos) > 1) if sheet else None
     if sheet_path:
         check_target(sheet_path, photos[0], force)
     brush = Painter.load(painter)
+    # A JPEG ends at 65,500 pixels.
+    height = min(PAINT.sheet_height, 65_000 // len(photos) - 8)
     rows, failed, written = [], 0, set[Path]()
     with _progress(quiet=len(photos) == 1) as progress:
         for photo, target in progress.track(
@@ -103,9 +109,9 @@ def paint(
             print(target, flush=True)
             if sheet_path:
                 pair = [images.on_white(picture), images.on_white(painting)]
-                rows.append([images.resize_to_height(p, PAINT.sheet_height) for p in pair])
+                rows.append([images.resize_to_height(p, height) for p in pair])
     if sheet_path and rows:
-        images.write(images.Picture(images.sheet(rows, PAINT.sheet_height)), sheet_path)
+        images.write(images.Picture(images.sheet(rows, height)), sheet_path)
         print(sheet_path)
     if failed and len(photos) > 1:
         _say(f"pleinair: {failed} of {len(photos)} photos were not painted.")
@@ -165,6 +171,8 @@ def train(
         print(json.dumps(recipe_to_dict(chosen), indent=2))
         return 0
     _check_limits(steps, epochs, minutes)
+    if min(checkpoint_every, sample_every) < 1:
+        raise UsageError("--checkpoint-every and --sample-every must be at least 1.")
     training = _training()
     if resume is not None:
         if photos or paintings or out or epochs:
@@ -228,17 +236,32 @@ def export(
 # --- helpers of the doors above --------------------------------------------------------------
 
 
-def _targets(photos: list[Path], out: Path | None, painter: str) -> list[Path]:
+def _targets(photos: list[Path], out: str | None, painter: str) -> list[Path]:
+    from pleinair import images
     from pleinair.painter import default_output
 
     if out is None:
         return [default_output(photo, painter) for photo in photos]
-    many = len(photos) > 1
-    if many and out.is_file():
-        raise OutputError(f"{out} is a file; name a folder for {len(photos)} paintings.")
-    if many or out.is_dir() or not out.suffix:
-        return [out / default_output(photo, painter).name for photo in photos]
-    return [out]
+    place = Path(out)
+    is_folder = out.endswith(("/", os.sep)) or place.is_dir()
+    one_file = not is_folder and (place.is_file() or images.can_write(place))
+    if one_file and len(photos) > 1:
+        raise UsageError(f"{out} names one file; name a folder for {len(photos)} paintings.")
+    if is_folder or len(photos) > 1 or not place.suffix:
+        return [place / default_output(photo, painter).name for photo in photos]
+    return [place]
+
+
+def _without_paintings(photos: list[Path], painter: str) -> list[Path]:
+    # `paint *.jpg` finds the paintings of last time too; a painting named alone is meant.
+    ends = (f".{painter}.jpg", f".{painter}.sheet.jpg")
+    kept = [photo for photo in photos if not photo.name.endswith(ends)]
+    if len(photos) == 1 or not kept:
+        return photos
+    for photo in photos:
+        if photo not in kept:
+            _say(f"skipped: {photo} is a painting already.")
+    return kept
 
 
 def _sheet_path(first: Path, many: bool) -> Path:
@@ -249,7 +272,7 @@ def _check_limits(steps: int | None, epochs: float | None, minutes: float | None
     given = [limit for limit in (steps, epochs, minutes) if limit is not None]
     if len(given) > 1:
         raise UsageError("give one of --steps, --epochs and --minutes.")
-    if given and given[0] <= 0:
+    if given and not 0 < given[0] < math.inf:
         raise UsageError(f"a limit of {given[0]} found; give a positive number.")
 
 

@@ -20,10 +20,12 @@ def find(name_or_path: str | Path) -> Path:
     if text in names():
         return _SHIPPED / f"{text}.onnx"
     path = Path(name_or_path)
-    if path.is_dir():
+    if text and path.is_dir():
         raise PainterError(
             f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
         )
+    if path.suffix == ".onnx" and not path.exists():
+        raise PainterError(f"painter {path} does not exist; check the path.")
     if not path.is_file():
         raise PainterError(
             f"painter {text!r} is unknown; use {', '.join(names())} or the path of an .onnx file."

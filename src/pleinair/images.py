@@ -68,12 +68,13 @@ def read(source: Path | bytes) -> Picture:
     to sRGB. Raises ImageError for what is not a whole picture of a sensible size.
     """
     name = "picture" if isinstance(source, bytes) else str(source)
-    if isinstance(source, Path) and source.is_dir():
-        raise ImageError(f"{name} is a folder; name the photos in it, as in {name}/*.jpg.")
-    with _told(name), _opened(source) as image:
-        _check_size(image, name)
-        image.load()
-        return from_pil(image)
+    with _told(name):
+        if isinstance(source, Path) and source.is_dir():
+            raise ImageError(f"{name} is a folder; name the photos in it, as in {name}/*.jpg.")
+        with _opened(source) as image:
+            _check_size(image, name)
+            image.load()
+            return from_pil(image)
 
 
 def read_small(source: Path, shortest: int) -> Pixels:
@@ -101,6 +102,8 @@ def probe(source: Path) -> None:
 def from_pil(image: Image.Image) -> Picture:
     """A PIL image of any mode as a Picture: upright, sRGB, alpha apart. Raises ImageError."""
     _check_size(image, "picture")
+    with _told("picture"):
+        image.load()  # one that was opened lazily may turn out to be cut short
     icc = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
     exif = _upright_exif(image)
@@ -157,7 +160,7 @@ def _told(name: str) -> Any:
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} is not a picture that can be read; give a JPEG, PNG, WebP, "
-            "TIFF, BMP or GIF file."
+            "TIFF, BMP, GIF or AVIF file."
         ) from error
     except (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError) as error:
         raise ImageError(f"{name} is damaged or cut short ({error}); get a whole copy.") from error
@@ -214,7 +217,13 @@ def check_output(path: Path) -> None:
         raise OutputError(
             f"{path}: unknown picture type {path.suffix!r}; use .jpg, .png, .webp, .tif or .bmp."
         )
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place with -o."
+        ) from error
+    if is_folder:
         raise OutputError(f"{path} is a folder; name a file in it.")
 
 
@@ -275,6 +284,11 @@ def format_of(data: bytes) -> str:
         return kind if kind in _FORMATS.values() else "PNG"
 
 
+def can_write(path: Path) -> bool:
+    """Whether the name is that of a picture type that can be written."""
+    return path.suffix.lower() in _FORMATS
+
+
 def is_pil(photo: object) -> TypeGuard[Image.Image]:
     """Whether this is a PIL image."""
     return isinstance(photo, Image.Image)
@@ -289,7 +303,10 @@ def to_array(picture: Picture) -> Pixels:
 
 def to_pil(picture: Picture) -> Image.Image:
     """An RGB image, or RGBA where the picture has alpha."""
-    return Image.fromarray(to_array(picture))
+    image = Image.fromarray(to_array(picture))
+    if picture.exif:
+        image.info["exif"] = picture.exif
+    return image
 
 
 def on_white(picture: Picture) -> Pixels:

@@ -77,7 +77,7 @@ def verdicts(health: Health, discriminator_accuracy: float) -> list[str]:
     if health.median_change < 4.0:
         found.append(
             f"the painter copies its input (median change {health.median_change:.1f} levels); "
-            "train longer or lower identity_weight."
+            "train longer, or lower identity_weight or cycle_weight."
         )
     if discriminator_accuracy > 0.98:
         found.append(

@@ -67,7 +67,7 @@ class Painter:
 
         return cls(engine, spec, card)
 
-    def paint(self, photo: Photo, *, out: Path | None = None, force: bool = False) -> Photo:
+    def paint(self, photo: Photo, *, out: str | Path | None = None, force: bool = False) -> Photo:
         """Paint a photo and return the kind that was given, in its size.
 
         photo: a uint8 array (H, W, 3 or 4) or (H, W), a PIL image, the bytes of a picture file,
@@ -80,7 +80,7 @@ class Painter:
         match photo:
             case str() | Path():
                 source = Path(photo)
-                target = out or default_output(source)
+                target = Path(out) if out is not None else default_output(source)
                 check_target(target, source, force)
                 images.write(self.paint_picture(images.read(source)), target)
                 result = type(photo)(target)
@@ -124,14 +124,21 @@ class Painter:
 
 def default_output(photo: Path, painter: str = PAINT.painter) -> Path:
     """`<name>.<painter>.jpg` beside the photo."""
-    return photo.with_name(f"{photo.stem}.{painter}.jpg")
+    return photo.parent / f"{photo.stem or 'photo'}.{painter}.jpg"
 
 
 def check_target(target: Path, source: Path, force: bool) -> None:
     """Raise OutputError where writing `target` would lose something or cannot work."""
     images.check_output(target)
-    if target.exists():
-        if source.exists() and target.samefile(source):
+    try:
+        exists = target.exists()
+        same = exists and source.exists() and target.samefile(source)
+    except OSError as error:
+        raise OutputError(
+            f"{target} cannot be written ({error.strerror}); choose another place with -o."
+        ) from error
+    if exists:
+        if same:
             raise OutputError(f"{target} is the photo itself; name another file with -o.")
         if not force:
             raise OutputError(f"{target} exists; remove it or add --force.")

@@ -17,7 +17,7 @@ import torch
 
 from pleinair import checkpoint, data, monitoring, weights
 from pleinair.config import TRAIN, Recipe, recipe_to_dict, size_multiple
-from pleinair.errors import CheckpointError, OutputError, TrainingError
+from pleinair.errors import CheckpointError, OutputError, TrainingError, UsageError
 from pleinair.images import Pixels
 from pleinair.session import Losses, Session, engine, train_step
 
@@ -81,6 +81,12 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{plan.out} cannot be made ({error.strerror or error}).") from error
+
+    if limit.steps is not None and limit.steps <= recipe.warmup_steps:
+        listener.note(
+            f"only the discriminators learn in the first {recipe.warmup_steps} steps of this "
+            f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
+        )
 
     # Networks: fresh, or all of them as they were.
     session = Session.start(recipe, plan.seed, _device(plan.device))
@@ -267,8 +273,14 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+    if not there.get(name, False):
+        found = ", ".join(["auto", *(kind for kind, is_there in there.items() if is_there)])
+        raise UsageError(f"device {name!r} is not at hand; use one of {found}.")
+    return torch.device(name)
