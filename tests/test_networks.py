@@ -136,12 +136,15 @@ def test_spectral_norm_bounds_every_convolution():
 def test_pictures_of_a_batch_do_not_mix(name):
     # The trainer sends several pictures through a network at once and relies on this.
     recipe = RECIPES[name]
+    torch.manual_seed(0)
     network = build(recipe.discriminator).eval()
     x = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         both = network(x)
         alone = torch.cat([network(x[:1]), network(x[1:])])
-    torch.testing.assert_close(both, alone, rtol=1e-4, atol=1e-5)
+    # Rounding is relative to the largest sums behind a logit, not to a logit near 0.
+    scale = float(both.abs().max())
+    torch.testing.assert_close(both, alone, rtol=1e-4, atol=1e-5 * max(1.0, scale))
 
 
 def test_the_frozen_eye_is_frozen_and_known():

@@ -82,8 +82,7 @@ def paint(
     if sheet_path:
         check_target(sheet_path, photos[0], force)
     brush = Painter.load(painter)
-    # A JPEG ends at 65,500 pixels.
-    height = min(PAINT.sheet_height, 65_000 // len(photos) - 8)
+    height = images.row_height(len(photos), PAINT.sheet_height)
     rows, failed, written = [], 0, set[Path]()
     with _progress(quiet=len(photos) == 1) as progress:
         for photo, target in progress.track(

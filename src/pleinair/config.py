@@ -57,8 +57,7 @@ class PatchSpec:
     norm: DiscriminatorNorm = "instance"
     norm_epsilon: float = 1e-5
     slope: float = 0.2
-    bias: bool = True  # of the inner convolutions; the last always has one
-    first_bias: bool = True
+    bias: bool = True  # of all convolutions but the last, which always has one
     spectral_norm: bool = False
     detail_channels: int = 0  # of a 3x3 convolution at full size in front; 0: none
 
@@ -191,9 +190,7 @@ RECIPES: dict[str, Recipe] = {
     "lab": Recipe(
         name="lab",
         generator=UNetSpec(),
-        discriminator=PatchSpec(
-            norm="affine", norm_epsilon=1e-3, slope=0.3, bias=False, first_bias=False
-        ),
+        discriminator=PatchSpec(norm="affine", norm_epsilon=1e-3, slope=0.3, bias=False),
         adversarial="bce",
         crop=256,
         resize_min=256,

@@ -354,6 +354,11 @@ def resize_to_height(pixels: Pixels, height: int) -> Pixels:
     return resize(pixels, max(1, round(pixels.shape[1] * height / pixels.shape[0])), height)
 
 
+def row_height(rows: int, wanted: int) -> int:
+    """Pixels of each row, at most `wanted`, so that a sheet fits into a JPEG's 65,500."""
+    return min(wanted, 65_000 // rows - 8)
+
+
 def sheet(rows: Sequence[Sequence[Pixels]], height: int, gap: int = 8) -> Pixels:
     """Pictures on a white page, a row each, all `height` pixels high: uint8 (H, W, 3)."""
     lines = []

@@ -31,8 +31,7 @@ class Patch(nn.Module):
         widths = [spec.channels * min(2**level, 8) for level in range(spec.layers + 1)]
         for level, width in enumerate(widths):
             stride = 2 if level < spec.layers else 1
-            bias = spec.first_bias if level == 0 else spec.bias
-            layers.append(nn.Conv2d(inputs, width, 4, stride=stride, padding=1, bias=bias))
+            layers.append(nn.Conv2d(inputs, width, 4, stride=stride, padding=1, bias=spec.bias))
             if level > 0 and spec.norm != "none":
                 layers.append(
                     InstanceNorm(width, affine=spec.norm == "affine", epsilon=spec.norm_epsilon)
