@@ -54,6 +54,17 @@ def test_a_pooled_cycle_asks_for_means_only():
     assert losses.cycle_loss(flat + 0.5, flat, pool=4).item() == pytest.approx(0.5)
 
 
+def test_a_ripple_is_seen_and_a_linear_gradient_is_not():
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
+    ramp = (0.3 * x + 0.2 * y).expand(1, 3, 32, 32)
+    assert losses.ripple_loss(ramp).item() == pytest.approx(0.0, abs=1e-6)
+    for period in (2, 4):
+        wave = 0.1 * torch.sign(torch.sin((torch.arange(32) + 0.5) * 2 * torch.pi / period))
+        found = losses.ripple_loss(ramp + wave).item()
+        assert found == pytest.approx(0.1, rel=1e-4)  # nothing of it is in the blur
+        assert losses.ripple_loss(ramp + wave[:, None]).item() == pytest.approx(found, rel=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_gradients_point_the_right_way(kind):
     fake = torch.zeros(1, 1, 2, 2, requires_grad=True)

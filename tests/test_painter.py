@@ -48,6 +48,50 @@ def test_the_identity_paints_every_size_as_it_is(height, width, spec):
     assert np.array_equal(copyist(spec).paint(pixels), pixels)
 
 
+def test_large_photos_are_painted_from_broad_to_fine():
+    seen = []
+
+    def engine(batch):
+        seen.append(batch.shape[2:])
+        return batch
+
+    margin = 2 * 48
+    Painter(engine, LightSpec()).paint(picture(300, 1000))
+    assert seen == [(150 + margin + 2, 500 + margin), (300 + margin, 1000 + margin)]
+    for longest, layers in ((724, 1), (725, 2), (1448, 2), (1449, 3), (6000, 5)):
+        seen.clear()
+        Painter(engine, LightSpec()).paint(picture(3, longest))
+        assert len(seen) == layers, longest
+    for spec, expected in ((ResNetSpec(), 1), (LightSpec(), 3)):
+        seen.clear()
+        Painter(engine, spec).paint(picture(40, 60), layers=None if expected == 1 else 3)
+        assert len(seen) == expected
+
+
+def test_layers_of_the_identity_are_the_photo_a_little_softer():
+    pixels = np.asarray(
+        Image.fromarray(picture(64, 64)).resize((256, 256), Image.Resampling.BICUBIC)
+    )
+    painted = copyist().paint(pixels, layers=3)
+    assert metrics.luma_correlation(pixels, painted) > 0.97
+    assert np.abs(painted.astype(int) - pixels.astype(int)).mean() < 8
+
+
+def test_broad_colours_come_from_the_first_layer():
+    calls = []
+
+    def darker(batch):
+        calls.append(1)
+        return np.clip(batch - 0.2, -1, 1)
+
+    gray = np.full((64, 64, 3), 200, np.uint8)
+    once, thrice = (Painter(darker).paint(gray, layers=n).mean() for n in (1, 3))
+    assert len(calls) == 4
+    assert once == pytest.approx(200 - 25.5, abs=1)
+    # Two more layers darken by 30% of their own each, not by all of it.
+    assert thrice == pytest.approx(once - 2 * 0.3 * 25.5, abs=2)
+
+
 def test_what_is_given_comes_back_in_kind(tmp_path):
     pixels = picture(20, 30)
     painter = copyist()
@@ -202,6 +246,12 @@ def test_monet_paints_no_lattice_on_a_smooth_gradient(monet, direction, period):
     assert metrics.lattice_ratio(engine_pixels(monet, gradient), period) <= 2
 
 
+@pytest.mark.parametrize("period", [2, 4])
+def test_monet_paints_no_lattice_in_layers(monet, period):
+    flat = np.full((1100, 1100, 3), 180, np.uint8)
+    assert metrics.lattice_ratio(monet.paint(flat)[128:-128, 128:-128], period) <= 2
+
+
 def test_a_photo_of_one_colour_is_painted(monet):
     assert monet.paint(np.full((30, 30, 3), 200, np.uint8)).shape == (30, 30, 3)
 
@@ -209,6 +259,11 @@ def test_a_photo_of_one_colour_is_painted(monet):
 def test_monet_paints_extreme_shapes(monet):
     for height, width in ((1, 1), (1, 5000), (5000, 1), (3, 2)):
         assert monet.paint(picture(height, width)).shape == (height, width, 3)
+
+
+def test_the_frame_is_painted_like_the_middle(monet):
+    painted = monet.paint(np.full((600, 600, 3), 180, np.uint8)).astype(int)
+    assert np.abs(painted - painted[300, 300]).max() <= 2
 
 
 def test_loading_from_a_path_is_loading_by_name(monet):

@@ -269,6 +269,44 @@ def test_more_steps_extend_a_finished_run(plan):
     assert train(longer, Ear(), resume=True).step == 3
 
 
+def test_a_run_can_begin_with_another(plan):
+    first = plan(tiny("light"), "first", steps=3)
+    train(first, Ear())
+    state = checkpoint.load(checkpoint.latest(first.out))[1]
+    second = plan(
+        dataclasses.replace(tiny("light"), name="finer", warmup_steps=5),
+        "second",
+        steps=2,
+        begin_with=first.out,
+    )
+    train(second, Ear())
+    _, now = checkpoint.load(checkpoint.latest(second.out))
+    # In its warm-up a generator stays what it was: the average of the first run.
+    for index, name in enumerate(("painting_generator", "photo_generator")):
+        assert_same(now["networks"][name], state["ema"][index], name)
+    assert [(b["recipe"]["name"], b["steps"]) for b in now["before"]] == [("light", 3)]
+    rest = training.resumed_plan(second.out, steps=3, device="cpu")
+    train(rest, Ear(), resume=True)
+    card = weights.load(second.out / "painter.safetensors").card
+    assert (card["steps"], card["before"][0]["steps"]) == (3, 3)
+
+
+def test_a_run_cannot_begin_with_another_generator(plan):
+    first = plan(tiny("paper"), "first", steps=1)
+    train(first, Ear())
+    with pytest.raises(TrainingError, match="another generator"):
+        train(plan(tiny("light"), "second", begin_with=first.out), Ear())
+
+
+def test_a_painter_learns_to_leave_a_smooth_gradient_smooth():
+    recipe = dataclasses.replace(tiny("light"), warmup_steps=0, ripple_weight=100.0)
+    session = Session.start(recipe, 0, torch.device("cpu"))
+    with torch.no_grad():
+        session.networks.painting_generator.full_out.weight.normal_(0.0, 0.3)
+    found = [float(train_step(session, *batches(recipe), 0.0)["ripple"]) for _ in range(60)]
+    assert sum(found[-10:]) < 0.5 * sum(found[:10])
+
+
 def test_a_loss_that_is_no_number_stops_the_run(plan, monkeypatch):
     def broken(session, *_):
         session.step += 1

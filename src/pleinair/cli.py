@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from pleinair import __version__
 from pleinair.config import PAINT, TRAIN, load_recipe, recipe_to_dict
@@ -54,6 +55,7 @@ def paint(
     *,
     out: Annotated[str | None, Parameter(name=["--out", "-o"])] = None,
     painter: str = PAINT.painter,
+    layers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=16))] = None,
     force: Annotated[bool, Parameter(negative=())] = False,
     sheet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -67,6 +69,9 @@ def paint(
         File for one photo, or folder. Default: <name>.<painter>.jpg beside each photo.
     painter
         Name of a painter, or an .onnx file.
+    layers
+        Paint so often, each time over the last and with strokes half as large. Default: once up
+        to 724 pixels, once more for each doubling.
     force
         Overwrite paintings that exist.
     sheet
@@ -96,7 +101,7 @@ def paint(
                     )
                 check_target(target, photo, force)
                 picture = images.read(photo)
-                painting = brush.paint_picture(picture)
+                painting = brush.paint_picture(picture, layers)
                 images.write(painting, target)
             except PleinairError as error:
                 failed += 1
@@ -131,6 +136,7 @@ def train(
     checkpoint_every: int = TRAIN.checkpoint_every,
     sample_every: int = TRAIN.sample_every,
     device: str = "auto",
+    begin_with: Path | None = None,
     resume: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -160,6 +166,8 @@ def train(
         Steps between sample sheets.
     device
         auto, cpu, cuda or mps.
+    begin_with
+        Begin with the networks of another run of the same generator, to refine its painter.
     resume
         Go on with this run; only --steps or --minutes may be given beside it.
     dry_run
@@ -174,7 +182,7 @@ def train(
         raise UsageError("--checkpoint-every and --sample-every must be at least 1.")
     training = _training()
     if resume is not None:
-        if photos or paintings or out or epochs:
+        if photos or paintings or out or epochs or begin_with:
             raise UsageError("--resume goes on in the run's own folder; leave the others out.")
         plan = training.resumed_plan(resume, steps, minutes, checkpoint_every, sample_every, device)
     else:
@@ -194,6 +202,7 @@ def train(
             checkpoint_every,
             sample_every,
             device=device,
+            begin_with=begin_with,
         )
     return _run(plan, resume is not None)
 

@@ -93,13 +93,16 @@ def size_multiple(spec: Spec) -> int:
             return 1
 
 
-def edge_margin(spec: Spec) -> int:
+def edge_margin(spec: Spec, longest: int) -> int:
     """Pixels to add around a picture, by reflection, so that its edges are painted like the rest.
 
     A network that pads with zeros darkens or lightens a frame of about its first layers' reach;
     the lab's paints its 256 pixels as they are, and the paper's reflects by itself.
     """
-    return 16 if isinstance(spec, LightSpec) else 0
+    if not isinstance(spec, LightSpec):
+        return 0
+    # The padding's reach is 48 pixels, faint beyond 16; where layers follow they would show it.
+    return 16 if longest <= 256 else 48
 
 
 def working_bytes_per_pixel(spec: Spec) -> int:
@@ -109,6 +112,11 @@ def working_bytes_per_pixel(spec: Spec) -> int:
             return 16 * (spec.detail_channels + spec.half_channels // 4 + spec.channels // 16)
         case UNetSpec() | ResNetSpec() | PatchSpec() | FeatureSpec():
             return 16 * spec.channels
+
+
+def paints_in_layers(spec: Spec) -> bool:
+    """Whether large photos are painted coarse to fine unless told: true of painters of strokes."""
+    return isinstance(spec, LightSpec)
 
 
 # --- recipes --------------------------------------------------------------------------------
@@ -139,6 +147,7 @@ class Recipe:
     cycle_end_weight: float = 10.0
     cycle_pool: int = 1  # pixels of the squares whose means have to come back
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
+    ripple_weight: float = 0.0  # of what a painter makes of a perfectly smooth gradient
     identity_weight: float = 5.0
     identity_end_weight: float = 5.0
     identity_ramp: float = 1.0
@@ -166,6 +175,7 @@ RECIPES: dict[str, Recipe] = {
         cycle_end_weight=0.5,
         cycle_pool=4,
         cycle_noise=0.03,
+        ripple_weight=10.0,
         identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
         identity_end_weight=0.0,
         generator_rate=3e-4,
@@ -319,6 +329,7 @@ def _validated(recipe: Recipe) -> Recipe:
             recipe.identity_weight,
             recipe.identity_end_weight,
             recipe.cycle_noise,
+            recipe.ripple_weight,
         )
         < 0,
         "identity_ramp must be in (0, 1]": not 0 < recipe.identity_ramp <= 1,
@@ -348,6 +359,11 @@ class PaintSettings:
     max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
     sheet_height: int = 512  # pixels of each picture on a sheet
     working_bytes: int = 2 * 2**30  # memory for one pass over a picture
+    first_layer: int = (
+        512  # pixels of the longer side, about, at which the broadest strokes are put
+    )
+    layer_detail: float = 0.5  # of the photo's finer detail that a layer paints over, in [0, 1]
+    layer_colour: float = 0.7  # how far a layer keeps the broad colours below it, in [0, 1]
 
 
 @dataclass(frozen=True)

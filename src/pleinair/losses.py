@@ -62,6 +62,20 @@ def identity_loss(picture: Tensor, same: Tensor) -> Tensor:
     return F.l1_loss(same, picture)
 
 
+def ripple_loss(smooth: Tensor) -> Tensor:
+    """E[|x - blur(x)|], the mean level of ripples where the picture should have none.
+
+    smooth: (N, C, H, W) translations of smooth gradients, sides at least 7. The blur, two means
+    over 4 pixels in each direction, takes periods of 2 and 4 pixels out entirely and leaves a
+    linear gradient as it is; the border of 3 pixels is left out.
+    """
+    row = smooth.new_tensor([1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0]) / 16.0
+    channels = smooth.shape[1]
+    kernel = torch.outer(row, row).expand(channels, 1, 7, 7)
+    blurred = F.conv2d(smooth, kernel, groups=channels)
+    return F.l1_loss(smooth[..., 3:-3, 3:-3], blurred)
+
+
 def discriminator_accuracy(kind: Adversarial, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Fraction of patches on the right side of the decision value, in [0, 1]; 0.5 is chance."""
     middle = 0.5 if kind == "lsgan" else 0.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from pleinair import losses
 from pleinair.checkpoint import ImagePool, Networks
-from pleinair.config import Recipe
+from pleinair.config import Recipe, recipe_to_dict
+from pleinair.errors import TrainingError
 from pleinair.images import Batch
 
 Losses = dict[str, Tensor]
@@ -61,6 +63,7 @@ class Session:
     photo_pool: ImagePool
     step: int = 0
     seconds: float = 0.0
+    before: list[dict[str, Any]] = field(default_factory=list)  # runs that this one began with
 
     @classmethod
     def start(cls, recipe: Recipe, seed: int, device: torch.device) -> Session:
@@ -100,6 +103,7 @@ class Session:
             "cuda_random": cuda,
             "step": self.step,
             "seconds": self.seconds,
+            "before": self.before,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -114,9 +118,33 @@ class Session:
         self.painting_pool.pictures = [p.to(self.device) for p in state["painting_pool"]]
         self.photo_pool.pictures = [p.to(self.device) for p in state["photo_pool"]]
         self.step, self.seconds = state["step"], state["seconds"]
+        self.before = state.get("before", [])
         torch.set_rng_state(state["torch_random"])
         if self.device.type == "cuda" and state["cuda_random"]:
             torch.cuda.set_rng_state_all(state["cuda_random"])
+
+    def begin_with(self, recipe: Recipe, state: dict[str, Any]) -> None:
+        """Take over the networks of another run; rates, pools and the step begin anew.
+
+        The generators are its averaged ones, which is what its painter is. Discriminators of
+        another shape stay fresh. Raises TrainingError where the generators differ in shape.
+        """
+        if recipe.generator != self.recipe.generator:
+            raise TrainingError(
+                f"the run to begin with has another generator ({recipe.generator}); "
+                f"{self.recipe.generator} is expected: choose its recipe."
+            )
+        done = {"recipe": recipe_to_dict(recipe), "steps": state["step"]}
+        self.before = [*state.get("before", []), done]
+        averages = state["ema"] or [
+            state["networks"][name] for name in ("painting_generator", "photo_generator")
+        ]
+        for networks in (self.networks, self.ema) if self.ema else (self.networks,):
+            for network, values in zip(networks.generators, averages, strict=True):
+                network.load_state_dict(values)
+        if recipe.discriminator == self.recipe.discriminator:
+            for name in ("painting_discriminator", "photo_discriminator"):
+                self.networks.by_name()[name].load_state_dict(state["networks"][name])
 
 
 def _adam(networks: list[nn.Module], rate: float, beta1: float) -> torch.optim.Adam:
@@ -175,6 +203,12 @@ def _update_generators(
     session.generator_optimizer.zero_grad(set_to_none=True)
     weighted_cycle = cycle_weight(progress, recipe) * cycle
     total = painting_loss + photo_loss + weighted_cycle
+    if recipe.ripple_weight > 0:
+        smooth = nets.painting_generator(_gradient(photo))
+        edge = smooth.shape[-1] // 4  # its padding is an edge, which may be painted as one
+        ripple = losses.ripple_loss(smooth[..., edge:-edge, edge:-edge])
+        total = total + recipe.ripple_weight * ripple
+        found["ripple"] = ripple.detach()
     total.backward()  # type: ignore[no-untyped-call]
     session.generator_optimizer.step()
     if session.ema:
@@ -228,6 +262,22 @@ def _noisy(picture: Tensor, deviation: float) -> Tensor:
     # A cycle can be closed by a message hidden in faint detail, which shows as a lattice in flat
     # skies; noise drowns it. Bashkirova et al. 2019, https://arxiv.org/abs/1908.01517.
     return picture + deviation * torch.randn_like(picture) if deviation else picture
+
+
+def _gradient(like: Tensor) -> Tensor:
+    """A random linear gradient of one colour to another, in the shape of one picture."""
+    height, width = like.shape[-2:]
+    # Half of them along an axis, where a lattice lies.
+    turn = torch.rand(()).item() * 2 * math.pi
+    if torch.rand(()).item() < 0.5:
+        turn = math.floor(turn / (math.pi / 2)) * math.pi / 2
+    x = torch.linspace(-0.5, 0.5, width, device=like.device)
+    y = torch.linspace(-0.5, 0.5, height, device=like.device)[:, None]
+    along = math.cos(turn) * x + math.sin(turn) * y
+    tint = 0.1 * torch.randn(2, 3, 1, 1)
+    middle = (1.6 * torch.rand(()) - 0.8 + tint[0]).to(like.device)
+    slope = (1.6 * torch.rand(()) + tint[1]).to(like.device)
+    return (middle + slope * along).clamp(-1.0, 1.0)[None]
 
 
 @torch.no_grad()

@@ -38,6 +38,7 @@ class Plan:
     sample_every: int = TRAIN.sample_every
     log_every: int = TRAIN.log_every
     device: str = "auto"
+    begin_with: Path | None = None  # a run whose networks this one takes over
 
 
 class Listener(Protocol):
@@ -88,7 +89,7 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
             f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
         )
 
-    # Networks: fresh, or all of them as they were.
+    # Networks: fresh, those of another run, or all as they were.
     session = Session.start(recipe, plan.seed, _device(plan.device))
     if resume:
         _, state = checkpoint.load(checkpoint.latest(plan.out))
@@ -96,6 +97,8 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
         photo_stream.restore(state["photo_stream"])
         painting_stream.restore(state["painting_stream"])
         monitoring.rewind_history(plan.out / "history.jsonl", session.step)
+    elif plan.begin_with is not None:
+        session.begin_with(*checkpoint.load(checkpoint.latest(plan.begin_with)))
 
     def save() -> None:
         streams = {"photo_stream": photo_stream.state(), "painting_stream": painting_stream.state()}
@@ -142,6 +145,7 @@ def save_painter(session: Session, plan: Plan) -> None:
     card = {
         "recipe": recipe_to_dict(session.recipe),
         "steps": session.step,
+        "before": session.before,
         "pictures_seen": session.step * session.recipe.batch,
         "photos": plan.photos.name,
         "paintings": plan.paintings.name,
