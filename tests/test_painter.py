@@ -206,7 +206,9 @@ def test_a_bad_photo_is_an_image_error():
 
 def test_monet_has_its_card(monet):
     assert hub.names() == ["monet"]
-    assert monet.card["recipe"]["name"] == "light"
+    assert monet.card["recipe"]["name"] == "finer"
+    assert [run["recipe"]["name"] for run in monet.card["before"]] == ["light"]
+    assert monet.card["steps"] + monet.card["before"][0]["steps"] == 8200
     assert monet.card["steps"] > 0
     assert monet.card["licence"]
     assert monet.card["data"]
