@@ -192,6 +192,13 @@ def test_bad_pictures_are_answered_in_one_sentence(name, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
+def test_layers_are_counted_from_one(photo, capsys):
+    assert run("paint", photo, "--layers", 0) == 1
+    assert "--layers 0 found" in one_line(capsys)
+    assert run("paint", photo, "--layers", 2) == 0
+    assert look(photo.with_name("my photö.monet.jpg")).size == (90, 70)
+
+
 def test_a_folder_in_place_of_a_photo(tmp_path, capsys):
     assert run("paint", tmp_path) == 1
     assert "is a folder; name the photos in it" in one_line(capsys)

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 
 from pleinair import __version__
 from pleinair.config import PAINT, TRAIN, load_recipe, recipe_to_dict
@@ -55,7 +54,7 @@ def paint(
     *,
     out: Annotated[str | None, Parameter(name=["--out", "-o"])] = None,
     painter: str = PAINT.painter,
-    layers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=16))] = None,
+    layers: int | None = None,
     force: Annotated[bool, Parameter(negative=())] = False,
     sheet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -80,6 +79,8 @@ def paint(
     from pleinair import images
     from pleinair.painter import Painter, check_target
 
+    if layers is not None and not 1 <= layers <= 16:
+        raise UsageError(f"--layers {layers} found; give a number from 1 to 16.")
     label = Path(painter).stem
     photos = _without_paintings(photos, label)
     targets = _targets(photos, out, label)

@@ -129,6 +129,8 @@ class Painter:
         height, width = photo.shape[:2]
         if layers is None:
             layers = self._default_layers(max(height, width))
+        if layers < 1:
+            raise ValueError(f"layers = {layers}; give 1 or more.")
         views = [
             images.resize(photo, max(1, width >> n), max(1, height >> n)) if n else photo
             for n in reversed(range(layers))
