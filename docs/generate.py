@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pleinair import config
+from pleinair import recipes as recipe_files
 from pleinair.cli import app
 
 TARGET = Path(__file__).with_name("cli.md")
@@ -32,7 +33,7 @@ def recipes() -> str:
     for field in dataclasses.fields(config.Recipe):
         values = [getattr(config.RECIPES[name], field.name) for name in names]
         if field.name in ("generator", "discriminator"):
-            specs = [config.spec_to_dict(value) for value in values]
+            specs = [recipe_files.spec_to_dict(value) for value in values]
             values = [", ".join(f"{k} = {v}" for k, v in spec.items()) for spec in specs]
         lines.append(f"| `{field.name}` | " + " | ".join(f"`{value}`" for value in values) + " |")
     return "\n".join(lines)

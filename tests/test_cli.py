@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from pleinair import cli, metrics
-from pleinair.config import RECIPES, recipe_from_dict
+from pleinair.config import RECIPES
+from pleinair.recipes import recipe_from_dict
 
 from .conftest import SAMPLES, picture
 from .test_images import bomb, saved

@@ -4,18 +4,15 @@ import dataclasses
 
 import pytest
 
-from pleinair.config import (
-    RECIPES,
-    LightSpec,
-    UNetSpec,
+from pleinair.config import RECIPES, LightSpec, UNetSpec, size_multiple
+from pleinair.errors import RecipeError
+from pleinair.recipes import (
     load_recipe,
     recipe_from_dict,
     recipe_to_dict,
-    size_multiple,
     spec_from_dict,
     spec_to_dict,
 )
-from pleinair.errors import RecipeError
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from pleinair import export, weights
-from pleinair.config import RECIPES, spec_from_dict
+from pleinair.config import RECIPES
 from pleinair.errors import CheckpointError, ExportError, PainterError
 from pleinair.networks import build
 from pleinair.painter import Painter
+from pleinair.recipes import spec_from_dict
 
 from .conftest import tiny
 

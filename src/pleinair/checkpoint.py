@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from pleinair import images
-from pleinair.config import Recipe, recipe_from_dict, recipe_to_dict
+from pleinair.config import Recipe
 from pleinair.errors import CheckpointError, RecipeError
 from pleinair.networks import build
+from pleinair.recipes import recipe_from_dict, recipe_to_dict
 
 _FORMAT = 1
 

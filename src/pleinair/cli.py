@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 from cyclopts import App, Parameter
 
 from pleinair import __version__
-from pleinair.config import PAINT, TRAIN, load_recipe, recipe_to_dict
+from pleinair.config import PAINT, TRAIN
 from pleinair.errors import MissingExtraError, OutputError, PleinairError, UsageError
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def paint(
     from pleinair import images
     from pleinair.painter import Painter, check_target
 
-    if layers is not None and not 1 <= layers <= 16:
-        raise UsageError(f"--layers {layers} found; give a number from 1 to 16.")
+    if layers is not None and not 1 <= layers <= PAINT.max_layers:
+        raise UsageError(f"--layers {layers} found; give a number from 1 to {PAINT.max_layers}.")
     label = Path(painter).stem
     photos = _without_paintings(photos, label)
     targets = _targets(photos, out, label)
@@ -174,6 +174,8 @@ def train(
     dry_run
         Print the resolved recipe as JSON and stop.
     """
+    from pleinair.recipes import load_recipe, recipe_to_dict
+
     chosen = load_recipe(recipe)
     if dry_run:
         print(json.dumps(recipe_to_dict(chosen), indent=2))

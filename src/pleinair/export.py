@@ -16,10 +16,11 @@ import torch
 from torch import nn
 
 from pleinair import images, weights
-from pleinair.config import EXPORT, PIXEL_CONTRACT, Spec, size_multiple, spec_to_dict
+from pleinair.config import EXPORT, PIXEL_CONTRACT, Spec, size_multiple
 from pleinair.errors import CheckpointError, ExportError, MissingExtraError, OutputError
 from pleinair.networks import build
 from pleinair.painter import Painter
+from pleinair.recipes import spec_to_dict
 
 
 def export_run(run: Path, target: Path, force: bool = False, **about: str) -> float:

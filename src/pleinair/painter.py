@@ -19,11 +19,11 @@ from pleinair.config import (
     edge_margin,
     paints_in_layers,
     size_multiple,
-    spec_from_dict,
     working_bytes_per_pixel,
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Batch, Picture, Pixels
+from pleinair.recipes import spec_from_dict
 
 Engine = Callable[[Batch], Batch]
 """float32 NCHW in [-1, 1] to the same shape and range."""

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from pleinair import losses
 from pleinair.checkpoint import ImagePool, Networks
-from pleinair.config import Recipe, recipe_to_dict
+from pleinair.config import Recipe
 from pleinair.errors import TrainingError
 from pleinair.images import Batch
+from pleinair.recipes import recipe_to_dict
 
 Losses = dict[str, Tensor]
 

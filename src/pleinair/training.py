@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from pleinair import checkpoint, data, monitoring, weights
-from pleinair.config import TRAIN, Recipe, recipe_to_dict, size_multiple
+from pleinair.config import TRAIN, Recipe, size_multiple
 from pleinair.errors import CheckpointError, OutputError, TrainingError, UsageError
 from pleinair.images import Pixels
+from pleinair.recipes import recipe_to_dict
 from pleinair.session import Losses, Session, engine, train_step
 
 

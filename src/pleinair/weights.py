@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import images
-from pleinair.config import Spec, spec_from_dict, spec_to_dict
+from pleinair.config import Spec
 from pleinair.errors import MissingExtraError, PainterError, RecipeError
+from pleinair.recipes import spec_from_dict, spec_to_dict
 
 Arrays = dict[str, NDArray[np.float32]]
 
