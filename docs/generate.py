@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pleinair import config
 from pleinair import recipes as recipe_files
-from pleinair.cli import app
+from pleinair.cli import COMMANDS, app
 
 TARGET = Path(__file__).with_name("cli.md")
 
@@ -42,7 +42,7 @@ def recipes() -> str:
 def page() -> str:
     """The whole page."""
     parts = ["# Command line", "", "Made by `make docs`; do not edit.", ""]
-    for command in ([], ["paint"], ["train"], ["export"]):
+    for command in ([], *([name] for name in COMMANDS)):
         title = " ".join(["pleinair", *command])
         parts += [f"## `{title}`", "", "```text", help_of(command), "```", ""]
     parts += ["## Recipes", "", recipes(), ""]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from pleinair import cli, metrics
+from pleinair.cli import terminal
+from pleinair.cli import train as train_command
 from pleinair.config import RECIPES
 from pleinair.recipes import recipe_from_dict
 
@@ -265,9 +268,9 @@ def test_from_folders_to_a_painting(base, folder, tmp_path, photo, capsys):
 
 def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
-    with cli._progress(quiet=True) as progress:
-        ear = cli._Bar(progress)
+    monkeypatch.setattr("pleinair.cli.train.time.monotonic", lambda: now[0])
+    with terminal.progress_bar(quiet=True) as progress:
+        ear = train_command._Bar(progress)
         for step in range(1, 8):
             now[0] += 25
             ear.progress(step, step / 10, {"painting_generator": 1.25})
@@ -275,6 +278,51 @@ def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
     assert len(said) == 2
     assert "min left" in said[0]
     assert "painting G 1.250" in said[0]
+
+
+def in_terminal(*arguments: object, tmp_path: Path) -> tuple[int, str]:
+    """The command line as somebody sees it who sits before a terminal."""
+    pty = pytest.importorskip("pty", reason="no pseudo terminals here")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pleinair", *map(str, arguments)]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with (tmp_path / "stdout").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # Linux' word for: the other side is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    os.close(ours)
+    return process.wait(), seen.decode()
+
+
+def test_a_terminal_shows_a_bar(photo, tmp_path):
+    second = tmp_path / "second.png"
+    look(photo).save(second)
+    code, seen = in_terminal("paint", photo, second, tmp_path=tmp_path)
+    assert code == 0, seen
+    assert "painting" in seen
+    assert "100%" in seen
+    assert len((tmp_path / "stdout").read_text().splitlines()) == 2
+
+
+def test_a_terminal_shows_losses(folder, tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.format(base="light", more=BASES["light"]))
+    options = ("--photos", folder("photos", 2), "--paintings", folder("paintings", 2, seed=9))
+    code, seen = in_terminal(
+        *("train", *options, "--out", tmp_path / "run", "--recipe", recipe, "--steps", 2),
+        tmp_path=tmp_path,
+    )
+    assert code == 0, seen
+    assert "step 2" in seen
+    assert "photo D" in seen
 
 
 def test_a_dry_run_prints_the_recipe(capsys):
@@ -344,6 +392,23 @@ def test_training_without_torch_says_what_to_install():
         assert done.returncode == 1
         assert "pip install 'pleinair[train]'" in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself():
+    for name, words in cli.COMMANDS.items():
+        command = getattr(import_module(f"pleinair.cli.{name}"), name)
+        assert command.__doc__.splitlines()[0] == words
+
+
+def test_the_list_of_commands_loads_none_of_them():
+    code = (
+        "import sys; from pleinair import cli\n"
+        "try: cli.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in sys.modules if m.startswith('pleinair')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "['pleinair', 'pleinair.errors', 'pleinair.cli']"
 
 
 def test_importing_is_cheap():

@@ -1,0 +1,44 @@
+"""The command line: parse, one library call, print. stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from cyclopts import App
+
+from pleinair import __version__
+from pleinair.errors import PleinairError
+
+app = App(
+    name="pleinair",
+    help="Turn photographs into paintings in the manner of Claude Monet.",
+    version=__version__,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main() says what happened
+)
+
+# Named, not imported: a command is loaded when it is called, so more of them start no slower.
+COMMANDS = {
+    "paint": "Paint photos, each into a file of its own size.",
+    "train": "Train a painter from two unpaired folders of pictures.",
+    "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
+}
+for _name, _help in COMMANDS.items():
+    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help)
+
+
+def main() -> NoReturn:
+    """Entry point: errors of ours become one line and exit code 1, Ctrl-C exit code 130."""
+    try:
+        code = app(sys.argv[1:], result_action="return_value")
+    except PleinairError as error:
+        print(f"pleinair: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("pleinair: interrupted.", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
