@@ -217,9 +217,7 @@ class PaintSettings:
     sheet_height: int = 512  # pixels of each picture on a sheet
     max_layers: int = 16
     working_bytes: int = 2 * 2**30  # memory for one pass over a picture
-    first_layer: int = (
-        512  # pixels of the longer side, about, at which the broadest strokes are put
-    )
+    first_layer: int = 512  # pixels, about, of the longer side under the broadest strokes
     layer_detail: float = 0.5  # of the photo's finer detail that a layer paints over, in [0, 1]
     layer_colour: float = 0.7  # how far a layer keeps the broad colours below it, in [0, 1]
 
