@@ -41,6 +41,7 @@ def tiny(name: str) -> Recipe:
     generators = {
         "light": LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1),
         "paper": ResNetSpec(channels=4, blocks=1),
+        "cut": ResNetSpec(channels=4, blocks=2),
         "lab": UNetSpec(channels=4, depth=5),
     }
     recipe = RECIPES[name]

@@ -334,13 +334,13 @@ def test_a_dry_run_prints_the_recipe(capsys):
     ("arguments", "message"),
     [
         (["--photos", "."], "needs --photos DIR --paintings DIR --out RUN"),
-        (["--recipe", "degas"], "light, paper, lab"),
+        (["--recipe", "degas"], "light, paper, cut, lab"),
         (["--steps", "5", "--minutes", "5"], "one of --steps"),
         (["--steps", "0"], "positive"),
         (["--epochs", "nan"], "positive"),
         (["--checkpoint-every", "0"], "at least 1"),
         (["--resume", "nowhere"], "holds no checkpoint"),
-        (["--resume", "x", "--photos", "."], "leave the others out"),
+        (["--resume", "x", "--recipe", "paper"], "leave --recipe"),
         (["--photos", "no", "--paintings", "no", "--out", "new"], "is not a folder"),
     ],
 )

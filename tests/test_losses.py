@@ -80,3 +80,43 @@ def test_discriminator_accuracy():
     assert losses.discriminator_accuracy("lsgan", ONES * 0.6, ONES * 0.4).item() == 1.0
     assert losses.discriminator_accuracy("lsgan", ONES * 0.4, ONES * 0.4).item() == 0.5
     assert losses.discriminator_accuracy("bce", ONES * 0.1, ONES * 0.1).item() == 0.5
+
+
+def test_r1_is_half_the_squared_slope_of_the_mean():
+    weight = torch.randn(3, 8, 8)
+
+    def linear(x):
+        return (x * weight).sum(dim=(1, 2, 3))[:, None, None, None].expand(-1, 1, 5, 5)
+
+    found = losses.r1_penalty(linear, torch.randn(2, 3, 8, 8))
+    assert found.item() == pytest.approx(0.5 * weight.square().sum().item(), rel=1e-5)
+
+
+def test_r1_flattens_the_discriminator():
+    torch.manual_seed(0)
+    net = torch.nn.Conv2d(3, 1, 3)
+    pictures = torch.rand(2, 3, 8, 8)
+    before = losses.r1_penalty(net, pictures)
+    before.backward()
+    with torch.no_grad():
+        net.weight -= 0.1 * net.weight.grad
+    assert losses.r1_penalty(net, pictures) < before
+
+
+def test_patch_nce_is_the_cross_entropy_written_out():
+    queries = torch.nn.functional.normalize(torch.randn(2, 5, 7), dim=-1)
+    keys = torch.nn.functional.normalize(torch.randn(2, 5, 7), dim=-1)
+    total = 0.0
+    for picture in range(2):
+        for place in range(5):
+            similar = [float(queries[picture, place] @ keys[picture, k]) / 0.07 for k in range(5)]
+            total -= similar[place] - math.log(sum(math.exp(s) for s in similar))
+    found = losses.patch_nce_loss(queries, keys, 0.07)
+    assert found.item() == pytest.approx(total / 10, rel=1e-4)
+
+
+def test_patch_nce_gives_keys_no_gradient():
+    queries, keys = (torch.randn(1, 4, 3, requires_grad=True) for _ in range(2))
+    losses.patch_nce_loss(queries, keys, 0.07).backward()
+    assert queries.grad is not None
+    assert keys.grad is None

@@ -6,9 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from pleinair.config import RECIPES, FeatureSpec, LightSpec, PatchSpec, UNetSpec, size_multiple
-from pleinair.networks import build, count_parameters
+from pleinair.networks import PatchHeads, build, build_generator, count_parameters
 from pleinair.networks.features import lite0
 from pleinair.networks.norm import InstanceNorm
+from pleinair.networks.patch import Blur
+
+from .conftest import tiny
 
 
 @pytest.mark.parametrize(
@@ -173,3 +176,57 @@ def test_feature_discriminators_pass_gradients_to_the_picture_only_through_the_e
     network(x).mean().backward()
     assert x.grad.abs().max() > 0
     assert {name.split(".")[0] for name, _ in network.named_parameters()} == {"heads"}
+
+
+def test_a_blurred_discriminator_halves_as_the_plain_one_does():
+    plain = build(PatchSpec(channels=8))(torch.randn(1, 3, 64, 64))
+    blurred = build(PatchSpec(channels=8, blur=True))(torch.randn(1, 3, 64, 64))
+    assert plain.shape == (1, 1, 6, 6)
+    assert blurred.shape == (1, 1, 6, 6)
+
+
+def test_a_blur_leaves_what_is_flat_and_drowns_what_alternates():
+    blur = Blur()
+    flat = torch.full((1, 2, 8, 8), 0.7)
+    torch.testing.assert_close(blur(flat), torch.full((1, 2, 4, 4), 0.7))
+    stripes = torch.ones(1, 1, 8, 8)
+    stripes[..., ::2] = -1.0
+    assert blur(stripes)[..., 1:-1].abs().max() < 1e-6
+
+
+def test_two_scales_are_two_discriminators_of_the_same_weight():
+    torch.manual_seed(0)
+    two = build(PatchSpec(channels=8, scales=2, norm="none"))
+    picture = torch.randn(2, 3, 64, 64)
+    logits = two(picture)
+    assert logits.shape == (2, 2, 6, 6)
+    fine, coarse = two.scales
+    torch.testing.assert_close(logits[:, 0:1], fine(picture))
+    half = coarse(torch.nn.functional.avg_pool2d(picture, 2))
+    assert half.shape[-1] == 2
+    torch.testing.assert_close(logits[:, 1].mean(), half.mean())
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_encoder_is_that_of_the_generator(name):
+    spec = tiny(name).generator
+    network = build_generator(spec).eval()
+    picture = torch.randn(1, 3, 64, 64)
+    maps = network.encode(picture)
+    assert tuple(depth.shape[1] for depth in maps) == network.encoder_channels
+    assert len(maps) == 5
+    sides = [depth.shape[-1] for depth in maps]
+    assert sides == sorted(sides, reverse=True)
+
+
+def test_heads_give_unit_rows_of_the_places_asked_for():
+    torch.manual_seed(0)
+    heads = PatchHeads((3, 8))
+    maps = [torch.randn(2, 3, 4, 4), torch.randn(2, 8, 2, 2)]
+    places = [torch.tensor([5, 0, 3]), torch.tensor([1])]
+    rows = heads(maps, places)
+    assert [tuple(row.shape) for row in rows] == [(2, 3, 256), (2, 1, 256)]
+    for row in rows:
+        torch.testing.assert_close(row.norm(dim=-1), torch.ones(row.shape[:2]))
+    direct = heads.heads[0](maps[0][:, :, 1, 1])  # place 5 of a 4x4 map
+    torch.testing.assert_close(rows[0][:, 0], torch.nn.functional.normalize(direct, dim=-1))

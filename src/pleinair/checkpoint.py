@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import os
 import pickle
+import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from pleinair import images
 from pleinair.config import Recipe
 from pleinair.errors import CheckpointError, RecipeError
-from pleinair.networks import build
+from pleinair.networks import Generator, PatchHeads, build, build_generator
 from pleinair.recipes import recipe_from_dict, recipe_to_dict
 
 _FORMAT = 1
@@ -23,36 +25,47 @@ _FORMAT = 1
 
 @dataclass
 class Networks:
-    """The four networks; a generator is named by the domain it makes."""
+    """The four networks, or those of one direction; a generator is named by what it makes."""
 
-    painting_generator: nn.Module
-    photo_generator: nn.Module
+    painting_generator: Generator
+    photo_generator: Generator | None
     painting_discriminator: nn.Module
-    photo_discriminator: nn.Module
+    photo_discriminator: nn.Module | None
+    patch_heads: PatchHeads | None = None
 
     @classmethod
     def build(cls, recipe: Recipe) -> Networks:
         """Freshly initialised, from torch's global random state."""
+        both = recipe.direction == "both"
+        painting_generator = build_generator(recipe.generator)
         return cls(
-            build(recipe.generator),
-            build(recipe.generator),
+            painting_generator,
+            build_generator(recipe.generator) if both else None,
             build(recipe.discriminator),
-            build(recipe.discriminator),
+            build(recipe.discriminator) if both else None,
+            None if both else PatchHeads(painting_generator.encoder_channels),
         )
 
     def by_name(self) -> dict[str, nn.Module]:
-        """Name to network, in a fixed order."""
-        return dict(vars(self))
+        """Name to network, in a fixed order, of those that there are."""
+        return {name: network for name, network in vars(self).items() if network is not None}
 
     @property
     def generators(self) -> list[nn.Module]:
-        """Both generators."""
-        return [self.painting_generator, self.photo_generator]
+        """The painting generator, and the photo generator where there is one."""
+        both = (self.painting_generator, self.photo_generator)
+        return [network for network in both if network is not None]
 
     @property
     def discriminators(self) -> list[nn.Module]:
-        """Both discriminators."""
-        return [self.painting_discriminator, self.photo_discriminator]
+        """The painting discriminator, and the photo discriminator where there is one."""
+        both = (self.painting_discriminator, self.photo_discriminator)
+        return [network for network in both if network is not None]
+
+    @property
+    def heads(self) -> list[nn.Module]:
+        """What learns beside the generators: PatchNCE's heads, in one direction."""
+        return [self.patch_heads] if self.patch_heads is not None else []
 
 
 @dataclass
@@ -90,17 +103,19 @@ class ImagePool:
         return torch.stack(out)
 
 
+# --- files ------------------------------------------------------------------------------------
+
+
 def save(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
     """Write a checkpoint in one step. Raises CheckpointError, the old file left whole."""
-    buffer = io.BytesIO()
-    torch.save({"format": _FORMAT, "recipe": recipe_to_dict(recipe), **state}, buffer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        images.write_bytes(path, buffer.getvalue())
-    except OSError as error:
+        with images.replacing(path) as file:
+            torch.save({"format": _FORMAT, "recipe": recipe_to_dict(recipe), **state}, file)
+    except (OSError, RuntimeError) as error:  # torch wraps what the file says
         raise CheckpointError(
-            f"{path} cannot be written ({error.strerror or error}); "
-            "make room and go on with --resume."
+            f"{path} cannot be written ({_reason(error)}); the one before is whole: "
+            f"make room and go on with --resume {path.parent.parent}."
         ) from error
 
 
@@ -120,22 +135,72 @@ def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
         pickle.UnpicklingError,
         zipfile.BadZipFile,
     ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise CheckpointError(
-            f"{path} is damaged or not a checkpoint ({reason}); "
-            "delete it to go on with the one before."
+            f"{path} is damaged or not a checkpoint ({_reason(error)}); take another."
         ) from error
 
 
-def latest(run: Path) -> Path:
-    """The newest checkpoint of a run. Raises CheckpointError where there is none."""
-    found = sorted((run / "checkpoints").glob("*.pt"))
+def load_latest(run: Path, warn: Callable[[str], None]) -> tuple[Recipe, dict[str, Any]]:
+    """The newest whole checkpoint of a run; damaged ones are named through `warn`.
+
+    Raises CheckpointError where there is none.
+    """
+    found = numbered(run)
     if not found:
-        raise CheckpointError(f"{run} holds no checkpoint; give the folder that --out named.")
-    return found[-1]
+        raise CheckpointError(
+            f"{run} holds no checkpoint; give the folder that --out named, "
+            "or start the run again if it was stopped in its first seconds."
+        )
+    for path in reversed(found):
+        try:
+            return load(path)
+        except CheckpointError as error:
+            if path == found[0]:
+                raise
+            warn(f"{error} Going on with the one before.")
+    raise AssertionError("a loop over paths ends by returning or raising")
+
+
+def numbered(run: Path) -> list[Path]:
+    """A run's checkpoints, oldest first; the best is a file of its own beside them."""
+    return sorted((run / "checkpoints").glob("[0-9]*.pt"))
+
+
+def path_of(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return run / "checkpoints" / f"{step:08d}.pt"
+
+
+def best(run: Path) -> Path:
+    """Where the checkpoint with the best score lies, if any was scored."""
+    return run / "checkpoints" / "best.pt"
+
+
+def keep_best(run: Path, step: int) -> None:
+    """Keep the checkpoint of a step as the best. Raises OSError."""
+    target = best(run)
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(path_of(run, step), part)  # takes no room while the numbered one is there
+    except OSError:
+        shutil.copyfile(path_of(run, step), part)
+    os.replace(part, target)
 
 
 def prune(run: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints of a run."""
-    for path in sorted((run / "checkpoints").glob("*.pt"))[:-keep]:
+    """Delete all but the newest `keep` checkpoints of a run, and what a kill left half-written."""
+    for path in numbered(run)[:-keep]:
         path.unlink(missing_ok=True)
+    for pattern in (".*.part", "*.part"):
+        for path in (run / "checkpoints").glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0][:80]

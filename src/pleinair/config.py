@@ -7,6 +7,8 @@ from typing import Literal
 
 Adversarial = Literal["lsgan", "bce", "hinge"]
 DiscriminatorNorm = Literal["none", "instance", "affine"]
+Decay = Literal["linear", "cosine"]
+Direction = Literal["both", "painting"]
 
 
 # --- networks -------------------------------------------------------------------------------
@@ -53,6 +55,8 @@ class PatchSpec:
     bias: bool = True  # of all convolutions but the last, which always has one
     spectral_norm: bool = False
     detail_channels: int = 0  # of a 3x3 convolution at full size in front; 0: none
+    blur: bool = False  # 3x3 convolutions, each with an anti-aliasing blur of stride 2 behind it
+    scales: int = 1  # 2: a second one, on the picture at half its size
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,8 @@ def paints_in_layers(spec: Spec) -> bool:
 class Recipe:
     """A complete training configuration. Weights multiply losses; rates are Adam's.
 
-    `identity_weight` falls linearly to `identity_end_weight` over the first `identity_ramp` of
-    the run; at weight 0 the identity pass is not computed. Rates are constant until `decay_from`
-    of the run, then fall linearly to 0, and `cycle_weight` to `cycle_end_weight`: Wang and Lin
-    2018, https://arxiv.org/abs/2408.15374, section 3.2.
+    What a setting computes is said where it is computed: `schedules` (decay, ramps, warm-up),
+    `losses` (adversarial, cycle, identity, R1, PatchNCE), `augment`, `session`.
     """
 
     name: str
@@ -136,19 +138,34 @@ class Recipe:
     batch: int = 1
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
     steps: int = 10_000
+    direction: Direction = "both"  # painting: photo to painting only, held to the photo by PatchNCE
+
     cycle_weight: float = 10.0
-    cycle_end_weight: float = 10.0
+    cycle_end_weight: float = 10.0  # reached at the end, as the rates fall
     cycle_pool: int = 1  # pixels of the squares whose means have to come back
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
     ripple_weight: float = 0.0  # of what a painter makes of a perfectly smooth gradient
-    identity_weight: float = 5.0
+    identity_weight: float = 5.0  # at 0 the identity pass is not computed
     identity_end_weight: float = 5.0
-    identity_ramp: float = 1.0
+    identity_ramp: float = 1.0  # part of the run over which the one becomes the other
+    identity_one_way: bool = False  # of the painting generator only
+    nce_weight: float = 0.0  # direction "painting" only
+    nce_identity: bool = True  # PatchNCE of what becomes of a painting, too
+    nce_patches: int = 256
+    nce_temperature: float = 0.07
+
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
     beta1: float = 0.5
-    decay_from: float = 1.0
+    beta2: float = 0.999
+    rate_warmup_steps: int = 0  # over which rates rise from 0
+    decay: Decay = "linear"
+    decay_from: float = 1.0  # part of the run after which rates fall to 0; 1: never
     warmup_steps: int = 0  # in which only the discriminators learn
+
+    r1_weight: float = 0.0  # of the discriminators' gradient on pictures
+    r1_every: int = 16  # steps
+    augment_above: float = 1.0  # DiffAugment while the discriminators are right more often than so
     pool_size: int = 0
     ema_decay: float = 0.0  # 0: samples and exports use the raw weights
 
@@ -190,6 +207,21 @@ RECIPES: dict[str, Recipe] = {
         decay_from=0.5,
         pool_size=50,
     ),
+    "cut": Recipe(
+        name="cut",
+        generator=ResNetSpec(),
+        discriminator=PatchSpec(),
+        adversarial="lsgan",
+        crop=256,
+        resize_min=286,
+        resize_max=286,
+        steps=400_000,
+        direction="painting",
+        nce_weight=1.0,
+        identity_weight=0.0,
+        identity_end_weight=0.0,
+        decay_from=0.5,
+    ),
     "lab": Recipe(
         name="lab",
         generator=UNetSpec(),
@@ -230,10 +262,15 @@ class TrainSettings:
     seed: int = 0
     checkpoint_every: int = 500  # steps
     sample_every: int = 250  # steps
+    score_every: int = 1000  # steps
     log_every: int = 10  # steps between lines of history.jsonl
     sample_photos: int = 5
+    score_photos: int = 100  # painted for a score
+    score_paintings: int = 300  # that they are compared with
+    score_side: int = 256  # pixels
+    score_least: int = 8  # pictures of either kind; fewer tell nothing
     cache_mib: int = 2048  # decoded pictures kept in memory, both domains together
-    checkpoints_kept: int = 3
+    checkpoints_kept: int = 3  # beside the best
 
 
 @dataclass(frozen=True)

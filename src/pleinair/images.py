@@ -10,10 +10,10 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -260,21 +260,42 @@ def encode(picture: Picture, kind: str, quality: int = PAINT.jpeg_quality) -> by
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file's content in one step: temporary file, sync, rename. Raises OSError."""
+    """Replace a file's content in one step. Raises OSError."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` when all went well: sync, then rename.
+
+    Raises OSError; whatever goes wrong, what was there before is whole.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)  # mkstemp makes files private
         os.replace(name, path)
+        _sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on the disk once its folder is; where folders cannot be opened, it is anyway.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def format_of(data: bytes) -> str:
@@ -336,10 +357,10 @@ def from_batch(values: NDArray[np.floating[Any]]) -> Pixels:
     return np.ascontiguousarray(scaled.round().astype(np.uint8).transpose(0, 2, 3, 1))
 
 
-def resize(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Lanczos, antialiased: uint8 (H, W, 3) to (height, width, 3)."""
-    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(image)
+def resize(pixels: Pixels, width: int, height: int, *, bicubic: bool = False) -> Pixels:
+    """Lanczos or bicubic, antialiased: uint8 (H, W, 3) to (height, width, 3)."""
+    method = Image.Resampling.BICUBIC if bicubic else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(pixels).resize((width, height), method))
 
 
 def resize_shorter(pixels: Pixels, shortest: int) -> Pixels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,6 +76,30 @@ def ripple_loss(smooth: Tensor) -> Tensor:
     kernel = torch.outer(row, row).expand(channels, 1, 7, 7)
     blurred = F.conv2d(smooth, kernel, groups=channels)
     return F.l1_loss(smooth[..., 3:-3, 3:-3], blurred)
+
+
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+    """E[|grad D(x)|^2] / 2 over pictures, D(x) being the mean of a picture's logits.
+
+    Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, eq. 9. pictures: NCHW; the result can
+    be differentiated with respect to the discriminator.
+    """
+    pictures = pictures.detach().requires_grad_(True)
+    means = discriminator(pictures).flatten(1).mean(dim=1)
+    (gradient,) = torch.autograd.grad(means.sum(), pictures, create_graph=True)
+    return 0.5 * gradient.square().flatten(1).sum(dim=1).mean()
+
+
+def patch_nce_loss(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of knowing each query's key among all keys of the same picture.
+
+    queries, keys: (N, places, features), of length 1 along the last; keys get no gradient. Park et
+    al. 2020, https://arxiv.org/abs/2007.15651, eq. 2 and 4; temperature 0.07 there.
+    """
+    logits = queries @ keys.detach().transpose(1, 2) / temperature
+    places = queries.shape[1]
+    answers = torch.arange(places, device=logits.device).repeat(queries.shape[0])
+    return F.cross_entropy(logits.flatten(0, 1), answers)
 
 
 def discriminator_accuracy(kind: Adversarial, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pleinair import images, metrics
 from pleinair.images import Batch, Pixels
 
 Engine = Callable[[Batch], Batch]
+Features = Callable[[list[Pixels]], NDArray[np.float32]]  # a row for each picture
 
 LOSSES = (
     "painting_generator",
@@ -22,6 +24,8 @@ LOSSES = (
     "painting_discriminator",
     "photo_discriminator",
 )
+
+_LABELS = {"kid": "paintings", "photos_kid": "the photos themselves", "nce": "PatchNCE"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,72 @@ class Health:
     median_change: float  # levels of 0 to 255
     lattice_2: float  # ratio to the neighbourhood in the spectrum
     lattice_4: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """How close to the paintings a painter has come, on photos that it was not shown."""
+
+    step: int
+    kid: float  # KID-Lite0 to the paintings
+    photos_kid: float  # of the photos themselves, for comparison
+    luma_correlation: float
+    median_change: float  # levels of 0 to 255
+
+
+class Judge:
+    """Fixed photos and paintings to score a painter by; features of the two are made once."""
+
+    def __init__(self, photos: list[Pixels], paintings: list[Pixels], features: Features) -> None:
+        self.photos = photos
+        self.features = features
+        self.paintings = features(paintings)
+        self.photos_kid = metrics.kernel_distance(features(photos), self.paintings)
+
+    def score(self, step: int, paint: Engine) -> Score:
+        """Paint all photos and compare them with the paintings, and with what they were."""
+        painted = [images.from_batch(paint(images.to_batch(photo)))[0] for photo in self.photos]
+        pairs = list(zip(self.photos, painted, strict=True))
+        return Score(
+            step,
+            round(metrics.kernel_distance(self.features(painted), self.paintings), 5),
+            round(self.photos_kid, 5),
+            round(float(np.mean([metrics.luma_correlation(*pair) for pair in pairs])), 4),
+            round(float(np.mean([metrics.median_change(*pair) for pair in pairs])), 2),
+        )
+
+
+def best_of(scores: list[Score]) -> Score:
+    """The score with the smallest KID; of equals the first."""
+    return min(scores, key=lambda score: score.kid)
+
+
+def stalled(scores: list[Score], patience: int) -> bool:
+    """Whether the last `patience` scores brought nothing better than there was before them."""
+    return len(scores) > patience and best_of(scores) not in scores[-patience:]
+
+
+def closing_words(scores: list[Score], step: int, run: Path) -> str:
+    """What became of a run, in a sentence or two, and what to do with it."""
+    if not scores:
+        return f"{step:,} steps were too few to score the painter; look at {run / 'samples'}."
+    found, last = best_of(scores), scores[-1]
+    figures = f"KID-Lite0 {found.kid:.4f} at step {found.step:,}, photos {found.photos_kid:.4f}"
+    if found.luma_correlation < 0.3:
+        return f"The painter inverts or loses light and dark ({figures}); take another --seed."
+    if found.kid > 0.9 * found.photos_kid:
+        return f"The painter has not learned the style yet ({figures}); train longer."
+    if found.step == last.step and len(scores) > 1:
+        return (
+            f"The painter was still improving ({figures}); more steps should help: "
+            f"pleinair train --resume {run} --steps {2 * step}."
+        )
+    if len(scores) == 1:
+        return f"The painter has learned something ({figures}); longer runs learn more."
+    return (
+        f"The painter stopped improving ({figures}, {last.kid:.4f} at the end); "
+        "the best one is kept, and more steps of this recipe will hardly help."
+    )
 
 
 def fixed_photos(photos: list[Pixels], side: int, multiple: int) -> list[Pixels]:
@@ -46,13 +116,15 @@ def fixed_photos(photos: list[Pixels], side: int, multiple: int) -> list[Pixels]
     return squares
 
 
-def sample(photos: list[Pixels], paint: Engine, reconstruct: Engine, path: Path) -> Health:
+def sample(photos: list[Pixels], paint: Engine, reconstruct: Engine | None, path: Path) -> Health:
     """Write a sheet (a row each of photo, painting, reconstruction) and measure the paintings."""
     rows, healths = [], []
     for photo in photos:
         painted = paint(images.to_batch(photo))
         painting = images.from_batch(painted)[0]
-        rows.append([photo, painting, images.from_batch(reconstruct(painted))[0]])
+        rows.append([photo, painting])
+        if reconstruct is not None:
+            rows[-1].append(images.from_batch(reconstruct(painted))[0])
         healths.append(
             (
                 metrics.luma_correlation(photo, painting),
@@ -121,23 +193,24 @@ def rewind_history(path: Path, step: int) -> None:
 
 
 def plot_losses(history: list[dict[str, Any]], path: Path) -> None:
-    """Curves of the four networks' losses, cycle and identity, as a PNG. Raises OSError."""
+    """Curves of the networks' losses and of the scores, as a PNG. Raises OSError."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    axes = figure.subplots(3, 1, sharex=True)
-    groups = (LOSSES[:2], LOSSES[2:], ("cycle", "identity"))
-    for axis, names in zip(axes, groups, strict=True):
+    groups = [LOSSES[:2], LOSSES[2:], ("cycle", "identity", "nce"), ("kid", "photos_kid")]
+    groups = [names for names in groups if any(n in line for line in history for n in names)]
+    figure = Figure(figsize=(9, 2 * max(1, len(groups))), layout="constrained")
+    axes = figure.subplots(max(1, len(groups)), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, names in zip(axes, groups, strict=False):
         for name in names:
             points = [(line["step"], line[name]) for line in history if name in line]
             if points:
                 steps, values = zip(*points, strict=True)
-                axis.plot(steps, _smooth(values), label=name.replace("_", " "))
+                shown = values if "kid" in name else _smooth(values)
+                axis.plot(steps, shown, label=_LABELS.get(name, name.replace("_", " ")))
         axis.grid(alpha=0.3)
-        axis.set_ylabel("loss")
-        if axis.lines:
-            axis.legend(loc="upper right", fontsize="small")
+        axis.set_ylabel("KID-Lite0" if "kid" in names else "loss")
+        axis.legend(loc="upper right", fontsize="small")
     axes[-1].set_xlabel("step")
     part = path.with_suffix(".part.png")
     figure.savefig(part, dpi=120)

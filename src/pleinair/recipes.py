@@ -9,7 +9,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from pleinair.config import RECIPES, SPEC_KINDS, Recipe, Spec, size_multiple
+from pleinair.config import RECIPES, SPEC_KINDS, PatchSpec, Recipe, Spec, size_multiple
 from pleinair.errors import RecipeError
 
 
@@ -106,38 +106,41 @@ def _converted(value: Any, hint: Any, key: str) -> Any:
 
 
 def _validated(recipe: Recipe) -> Recipe:
-    multiple = size_multiple(recipe.generator)
+    r, multiple = recipe, size_multiple(recipe.generator)
+    weights = (
+        *(r.cycle_weight, r.cycle_end_weight, r.identity_weight, r.identity_end_weight),
+        *(r.nce_weight, r.ripple_weight, r.r1_weight, r.cycle_noise),
+    )
+    counts = (r.pool_size, r.warmup_steps, r.rate_warmup_steps)
+    one_way = r.direction == "painting"
     problems = {
-        f"crop = {recipe.crop} must be a positive multiple of {multiple}": recipe.crop < 1
-        or recipe.crop % multiple != 0,
-        f"resize_min = {recipe.resize_min} must be at least crop = {recipe.crop}": recipe.resize_min
-        < recipe.crop,
-        f"resize_max = {recipe.resize_max} must be at least resize_min = {recipe.resize_min}": (
-            recipe.resize_max < recipe.resize_min
+        f"crop = {r.crop} must be a positive multiple of {multiple}": r.crop < 1
+        or r.crop % multiple != 0,
+        f"resize_min = {r.resize_min} must be at least crop = {r.crop}": r.resize_min < r.crop,
+        f"resize_max = {r.resize_max} must be at least resize_min = {r.resize_min}": (
+            r.resize_max < r.resize_min
         ),
-        "discriminator_batch must be at least batch": recipe.discriminator_batch < recipe.batch,
-        "batch and steps must be at least 1": recipe.batch < 1 or recipe.steps < 1,
-        f"cycle_pool = {recipe.cycle_pool} must be from 1 to crop": not 1
-        <= recipe.cycle_pool
-        <= recipe.crop,
-        "pool_size and warmup_steps must not be negative": min(
-            recipe.pool_size, recipe.warmup_steps
-        )
-        < 0,
-        "rates must be positive": min(recipe.generator_rate, recipe.discriminator_rate) <= 0,
-        "weights and cycle_noise must not be negative": min(
-            recipe.cycle_weight,
-            recipe.cycle_end_weight,
-            recipe.identity_weight,
-            recipe.identity_end_weight,
-            recipe.cycle_noise,
-            recipe.ripple_weight,
-        )
-        < 0,
-        "identity_ramp must be in (0, 1]": not 0 < recipe.identity_ramp <= 1,
-        "decay_from must be in [0, 1]": not 0 <= recipe.decay_from <= 1,
-        "ema_decay must be in [0, 1)": not 0 <= recipe.ema_decay < 1,
-        "beta1 must be in [0, 1)": not 0 <= recipe.beta1 < 1,
+        "discriminator_batch must be at least batch": r.discriminator_batch < r.batch,
+        "batch, steps, r1_every and nce_patches must be at least 1": (
+            min(r.batch, r.steps, r.r1_every, r.nce_patches) < 1
+        ),
+        f"cycle_pool = {r.cycle_pool} must be from 1 to crop": not 1 <= r.cycle_pool <= r.crop,
+        "pool_size, warmup_steps and rate_warmup_steps must not be negative": min(counts) < 0,
+        "rates must be positive": min(r.generator_rate, r.discriminator_rate) <= 0,
+        "weights and cycle_noise must not be negative": min(weights) < 0,
+        "nce_temperature must be positive": r.nce_temperature <= 0,
+        'nce_weight asks for direction = "painting"': r.nce_weight > 0 and not one_way,
+        'identity_weight has no place in direction = "painting"; nce_identity does its work': (
+            one_way and max(r.identity_weight, r.identity_end_weight) > 0
+        ),
+        "identity_ramp must be in (0, 1]": not 0 < r.identity_ramp <= 1,
+        "decay_from must be in [0, 1]": not 0 <= r.decay_from <= 1,
+        "augment_above must be in [0, 1]": not 0 <= r.augment_above <= 1,
+        "ema_decay must be in [0, 1)": not 0 <= r.ema_decay < 1,
+        "beta1 and beta2 must be in [0, 1)": not (0 <= r.beta1 < 1 and 0 <= r.beta2 < 1),
+        "scales of a discriminator must be at least 1": (
+            isinstance(r.discriminator, PatchSpec) and r.discriminator.scales < 1
+        ),
     }
     for problem, found in problems.items():
         if found:

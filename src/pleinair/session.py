@@ -1,51 +1,38 @@
-"""One step of training: what it reads and changes, and how rates change over a run."""
+"""One step of training: what it reads and what it changes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pleinair import losses
+from pleinair import images, losses
+from pleinair.augment import augment
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import Recipe
 from pleinair.errors import TrainingError
-from pleinair.images import Batch
+from pleinair.images import Batch, Pixels
+from pleinair.networks import Generator, PatchHeads
+from pleinair.networks.features import lite0
 from pleinair.recipes import recipe_to_dict
+from pleinair.schedules import (
+    cycle_weight,
+    ema_decay,
+    identity_weight,
+    rate_factor,
+    warmup_factor,
+)
 
 Losses = dict[str, Tensor]
-
-# --- schedules: pure functions of the run's progress -----------------------------------------
-
-
-def rate_factor(progress: float, decay_from: float) -> float:
-    """Factor of a learning rate at `progress` in [0, 1]: constant, then linear to 0."""
-    if progress < decay_from:
-        return 1.0
-    return max(0.0, (1.0 - progress) / (1.0 - decay_from)) if decay_from < 1.0 else 1.0
-
-
-def identity_weight(progress: float, recipe: Recipe) -> float:
-    """Weight of the identity loss at `progress` in [0, 1]: linear over `identity_ramp`."""
-    part = min(1.0, progress / recipe.identity_ramp)
-    return recipe.identity_weight + part * (recipe.identity_end_weight - recipe.identity_weight)
-
-
-def cycle_weight(progress: float, recipe: Recipe) -> float:
-    """Weight of the cycle loss at `progress` in [0, 1]: it falls as the learning rate does."""
-    kept = rate_factor(progress, recipe.decay_from)
-    return recipe.cycle_end_weight + kept * (recipe.cycle_weight - recipe.cycle_end_weight)
-
-
-def ema_decay(step: int, recipe: Recipe) -> float:
-    """Decay of the moving average at a step: short at first, so that it forgets the start."""
-    return min(recipe.ema_decay, (1 + step) / (10 + step))
-
+GENERATORS = ("painting_generator", "photo_generator")
+DISCRIMINATORS = ("painting_discriminator", "photo_discriminator")
 
 # --- state -----------------------------------------------------------------------------------
 
@@ -64,6 +51,7 @@ class Session:
     photo_pool: ImagePool
     step: int = 0
     seconds: float = 0.0
+    accuracy: float = 0.5  # of the discriminators, a moving average
     before: list[dict[str, Any]] = field(default_factory=list)  # runs that this one began with
 
     @classmethod
@@ -79,8 +67,8 @@ class Session:
             device,
             networks,
             ema,
-            _adam(networks.generators, recipe.generator_rate, recipe.beta1),
-            _adam(networks.discriminators, recipe.discriminator_rate, recipe.beta1),
+            _adam([*networks.generators, *networks.heads], recipe.generator_rate, recipe),
+            _adam(networks.discriminators, recipe.discriminator_rate, recipe),
             ImagePool(recipe.pool_size),
             ImagePool(recipe.pool_size),
         )
@@ -104,6 +92,7 @@ class Session:
             "cuda_random": cuda,
             "step": self.step,
             "seconds": self.seconds,
+            "accuracy": self.accuracy,
             "before": self.before,
         }
 
@@ -119,10 +108,16 @@ class Session:
         self.painting_pool.pictures = [p.to(self.device) for p in state["painting_pool"]]
         self.photo_pool.pictures = [p.to(self.device) for p in state["photo_pool"]]
         self.step, self.seconds = state["step"], state["seconds"]
+        self.accuracy = state.get("accuracy", 0.5)
         self.before = state.get("before", [])
         torch.set_rng_state(state["torch_random"])
         if self.device.type == "cuda" and state["cuda_random"]:
             torch.cuda.set_rng_state_all(state["cuda_random"])
+
+    def is_finite(self) -> bool:
+        """Whether every weight is still a number."""
+        sums = [p.sum() for net in self.networks.by_name().values() for p in net.parameters()]
+        return bool(torch.isfinite(torch.stack(sums)).all())
 
     def begin_with(self, recipe: Recipe, state: dict[str, Any]) -> None:
         """Take over the networks of another run; rates, pools and the step begin anew.
@@ -138,38 +133,42 @@ class Session:
         done = {"recipe": recipe_to_dict(recipe), "steps": state["step"]}
         self.before = [*state.get("before", []), done]
         averages = state["ema"] or [
-            state["networks"][name] for name in ("painting_generator", "photo_generator")
+            state["networks"][name] for name in GENERATORS if name in state["networks"]
         ]
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
-            for network, values in zip(networks.generators, averages, strict=True):
+            # One way taken over from two, or two from one: what is not there stays fresh.
+            for network, values in zip(networks.generators, averages, strict=False):
                 network.load_state_dict(values)
         if recipe.discriminator == self.recipe.discriminator:
-            for name in ("painting_discriminator", "photo_discriminator"):
-                self.networks.by_name()[name].load_state_dict(state["networks"][name])
+            for name, network in self.networks.by_name().items():
+                if name in DISCRIMINATORS and name in state["networks"]:
+                    network.load_state_dict(state["networks"][name])
 
 
-def _adam(networks: list[nn.Module], rate: float, beta1: float) -> torch.optim.Adam:
+def _adam(networks: Sequence[nn.Module], rate: float, recipe: Recipe) -> torch.optim.Adam:
     parameters = [p for network in networks for p in network.parameters()]
-    return torch.optim.Adam(parameters, lr=rate, betas=(beta1, 0.999), fused=True)
+    return torch.optim.Adam(parameters, lr=rate, betas=(recipe.beta1, recipe.beta2), fused=True)
 
 
 # --- one step --------------------------------------------------------------------------------
 
 
 def train_step(session: Session, photo: Tensor, painting: Tensor, progress: float) -> Losses:
-    """Update all four networks once. photo, painting: float32 NCHW in [-1, 1]."""
+    """Update all networks once. photo, painting: float32 NCHW in [-1, 1]."""
     recipe, nets = session.recipe, session.networks
-    factor = rate_factor(progress, recipe.decay_from)
-    for optimizer, rate in (
-        (session.generator_optimizer, recipe.generator_rate),
-        (session.discriminator_optimizer, recipe.discriminator_rate),
+    factor = rate_factor(progress, recipe)
+    own_step = session.step - recipe.warmup_steps
+    for optimizer, rate, step in (
+        (session.generator_optimizer, recipe.generator_rate, own_step),
+        (session.discriminator_optimizer, recipe.discriminator_rate, session.step),
     ):
         for group in optimizer.param_groups:
-            group["lr"] = rate * factor
+            group["lr"] = rate * factor * warmup_factor(step, recipe)
     found: Losses = {}
-    if session.step < recipe.warmup_steps:
+    if own_step < 0:
         with torch.no_grad():
-            fakes = nets.painting_generator(photo), nets.photo_generator(painting)
+            sources = (photo, painting)
+            fakes = [g(x) for g, x in zip(nets.generators, sources, strict=False)]
     else:
         few = slice(recipe.batch)
         fakes = _update_generators(session, photo[few], painting[few], progress, found)
@@ -180,80 +179,159 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
 
 def _update_generators(
     session: Session, photo: Tensor, painting: Tensor, progress: float, found: Losses
-) -> tuple[Tensor, Tensor]:
-    """Deceive the discriminators, come back, leave alone what is already there."""
-    recipe, nets, kind = session.recipe, session.networks, session.recipe.adversarial
+) -> list[Tensor]:
+    """Deceive the discriminators and stay with the photo; the translations, detached."""
+    recipe, nets = session.recipe, session.networks
     for discriminator in nets.discriminators:
         discriminator.requires_grad_(False)
-    weight = identity_weight(progress, recipe)
-    fake_painting, same_painting = _translate(nets.painting_generator, photo, painting, weight)
-    fake_photo, same_photo = _translate(nets.photo_generator, painting, photo, weight)
-    photo_again = nets.photo_generator(_noisy(fake_painting, recipe.cycle_noise))
-    painting_again = nets.painting_generator(_noisy(fake_photo, recipe.cycle_noise))
-    painting_loss = losses.generator_loss(kind, nets.painting_discriminator(fake_painting))
-    photo_loss = losses.generator_loss(kind, nets.photo_discriminator(fake_photo))
-    pool = recipe.cycle_pool
-    cycle = losses.cycle_loss(photo, photo_again, pool)
-    cycle = cycle + losses.cycle_loss(painting, painting_again, pool)
-    if same_painting is not None and same_photo is not None:
-        identity_painting = losses.identity_loss(painting, same_painting)
-        identity_photo = losses.identity_loss(photo, same_photo)
-        painting_loss = painting_loss + weight * identity_painting
-        photo_loss = photo_loss + weight * identity_photo
-        found["identity"] = (identity_painting + identity_photo).detach()
-    session.generator_optimizer.zero_grad(set_to_none=True)
-    weighted_cycle = cycle_weight(progress, recipe) * cycle
-    total = painting_loss + photo_loss + weighted_cycle
+    way = _one_way if recipe.direction == "painting" else _both_ways
+    total, fakes = way(session, photo, painting, progress, found)
     if recipe.ripple_weight > 0:
         smooth = nets.painting_generator(_gradient(photo))
         edge = smooth.shape[-1] // 4  # its padding is an edge, which may be painted as one
         ripple = losses.ripple_loss(smooth[..., edge:-edge, edge:-edge])
         total = total + recipe.ripple_weight * ripple
         found["ripple"] = ripple.detach()
+    session.generator_optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     session.generator_optimizer.step()
     if session.ema:
         _average(session.ema.generators, nets.generators, ema_decay(session.step, recipe))
+    return [fake.detach() for fake in fakes]
+
+
+def _both_ways(
+    session: Session, photo: Tensor, painting: Tensor, progress: float, found: Losses
+) -> tuple[Tensor, list[Tensor]]:
+    """CycleGAN: come back, and leave alone what is already there."""
+    recipe, nets = session.recipe, session.networks
+    paint, unpaint = nets.generators
+    weight = identity_weight(progress, recipe)
+    fake_painting, same_painting = _translate(paint, photo, painting, weight > 0)
+    one_way = recipe.identity_one_way
+    fake_photo, same_photo = _translate(unpaint, painting, photo, weight > 0 and not one_way)
+    photo_again = unpaint(_noisy(fake_painting, recipe.cycle_noise))
+    painting_again = paint(_noisy(fake_photo, recipe.cycle_noise))
+    painting_loss = _adversarial(session, nets.discriminators[0], fake_painting)
+    photo_loss = _adversarial(session, nets.discriminators[1], fake_photo)
+    pool = recipe.cycle_pool
+    cycle = losses.cycle_loss(photo, photo_again, pool)
+    cycle = cycle + losses.cycle_loss(painting, painting_again, pool)
+    identity = photo.new_zeros(())
+    if same_painting is not None:
+        identity_painting = losses.identity_loss(painting, same_painting)
+        painting_loss = painting_loss + weight * identity_painting
+        identity = identity + identity_painting.detach()
+    if same_photo is not None:
+        identity_photo = losses.identity_loss(photo, same_photo)
+        photo_loss = photo_loss + weight * identity_photo
+        identity = identity + identity_photo.detach()
+    if weight > 0:
+        found["identity"] = identity
+    weighted_cycle = cycle_weight(progress, recipe) * cycle
     # As the tutorial shows them: each generator's own losses and the whole cycle.
     found["painting_generator"] = (painting_loss + weighted_cycle).detach()
     found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
-    return fake_painting.detach(), fake_photo.detach()
+    return painting_loss + photo_loss + weighted_cycle, [fake_painting, fake_photo]
+
+
+def _one_way(
+    session: Session, photo: Tensor, painting: Tensor, _progress: float, found: Losses
+) -> tuple[Tensor, list[Tensor]]:
+    """CUT: each place of the painting must be known again by the photo's own place.
+
+    Park et al. 2020, https://arxiv.org/abs/2007.15651, eq. 5 (lambda_X = lambda_Y, halved as the
+    authors' code does when both are there).
+    """
+    recipe, nets = session.recipe, session.networks
+    paint, heads = nets.painting_generator, nets.patch_heads
+    if heads is None:
+        raise TrainingError("networks of one direction are expected; build them from the recipe.")
+    fake, same = _translate(paint, photo, painting, recipe.nce_identity)
+    nce = _patch_nce(paint, heads, photo, fake, recipe)
+    if same is not None:
+        nce = 0.5 * (nce + _patch_nce(paint, heads, painting, same, recipe))
+    total = _adversarial(session, nets.discriminators[0], fake) + recipe.nce_weight * nce
+    found["painting_generator"] = total.detach()
+    found["nce"] = nce.detach()
+    return total, [fake]
+
+
+def _patch_nce(
+    generator: Generator, heads: PatchHeads, source: Tensor, result: Tensor, recipe: Recipe
+) -> Tensor:
+    """Mean over the encoder's depths of the PatchNCE loss of places drawn anew at each."""
+    with torch.no_grad():
+        sources = generator.encode(source)
+        places = [_places(depth, recipe.nce_patches) for depth in sources]
+        keys = heads(sources, places)
+    queries = heads(generator.encode(result), places)
+    found = [
+        losses.patch_nce_loss(query, key, recipe.nce_temperature)
+        for query, key in zip(queries, keys, strict=True)
+    ]
+    return torch.stack(found).mean()
+
+
+def _places(depth: Tensor, count: int) -> Tensor:
+    size = depth.shape[-2] * depth.shape[-1]
+    return torch.randperm(size)[:count].to(depth.device)
+
+
+def _adversarial(session: Session, discriminator: nn.Module, fake: Tensor) -> Tensor:
+    return losses.generator_loss(
+        session.recipe.adversarial, discriminator(_as_shown(session, fake))
+    )
+
+
+def _as_shown(session: Session, pictures: Tensor) -> Tensor:
+    """What discriminators get to see: varied as long as they win too easily."""
+    return augment(pictures) if session.accuracy > session.recipe.augment_above else pictures
 
 
 def _update_discriminators(
-    session: Session, reals: tuple[Tensor, Tensor], fakes: tuple[Tensor, Tensor], found: Losses
+    session: Session, reals: tuple[Tensor, Tensor], fakes: list[Tensor], found: Losses
 ) -> None:
     """Tell pictures from translations, new ones and some of the past."""
-    nets, kind = session.networks, session.recipe.adversarial
+    recipe, nets, kind = session.recipe, session.networks, session.recipe.adversarial
     for discriminator in nets.discriminators:
         discriminator.requires_grad_(True)
     session.discriminator_optimizer.zero_grad(set_to_none=True)
     pools = (session.painting_pool, session.photo_pool)
+    # zip ends with the shortest: a one-way run has one of each.
     for side, discriminator, real, fake, pool in zip(
-        ("painting", "photo"), nets.discriminators, reals, fakes, pools, strict=True
+        ("painting", "photo"), nets.discriminators, reals, fakes, pools, strict=False
     ):
         shown = pool.query(fake)
         # Translations are dear, pictures are cheap: fill up with translations of the past.
         more = pool.sample(real.shape[0] - shown.shape[0])
         shown = torch.cat([shown, torch.stack(more)]) if more else shown
         # One pass over both: no layer mixes the pictures of a batch.
-        logits = discriminator(torch.cat([real, shown]))
+        logits = discriminator(_as_shown(session, torch.cat([real, shown])))
         real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
         loss = losses.discriminator_loss(kind, real_logits, fake_logits)
-        loss.backward()  # type: ignore[no-untyped-call]
         found[f"{side}_discriminator"] = loss.detach()
+        if recipe.r1_weight > 0 and session.step % recipe.r1_every == 0:
+            penalty = losses.r1_penalty(discriminator, real)
+            found[f"{side}_r1"] = penalty.detach()
+            # Lazy: rarely, and so much more. Karras et al. 2020, arXiv:1912.04958, appendix B.
+            loss = loss + recipe.r1_every * recipe.r1_weight * penalty
+        loss.backward()  # type: ignore[no-untyped-call]
         found[f"{side}_accuracy"] = losses.discriminator_accuracy(
             kind, real_logits.detach(), fake_logits.detach()
         )
     session.discriminator_optimizer.step()
+    if recipe.augment_above < 1.0:
+        right = [float(found[key]) for key in found if key.endswith("_accuracy")]
+        session.accuracy += 0.05 * (sum(right) / len(right) - session.accuracy)
 
 
 def _translate(
-    generator: nn.Module, source: Tensor, target: Tensor, identity: float
+    generator: nn.Module, source: Tensor, target: Tensor, identity: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Translation of the source and, in the same pass, what becomes of the target itself."""
-    if identity == 0:
+    if not identity:
         return generator(source), None
     translated, same = generator(torch.cat([source, target])).chunk(2)
     return translated, same
@@ -298,5 +376,23 @@ def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]
         out: Batch = network(torch.from_numpy(batch).to(device)).float().cpu().numpy()
         network.train(training)
         return out
+
+    return run
+
+
+def features(device: torch.device) -> Callable[[list[Pixels]], NDArray[np.float32]]:
+    """EfficientNet-Lite0 as a callable of pictures of any size to rows of 1,280 features.
+
+    Pictures are resized to 224x224, bicubic. Raises MissingExtraError without its weights.
+    """
+    eye = deepcopy(lite0()).to(device)
+
+    @torch.inference_mode()
+    def run(pictures: list[Pixels]) -> NDArray[np.float32]:
+        rows = []
+        for picture in pictures:
+            batch = images.to_batch(images.resize(picture, 224, 224, bicubic=True))
+            rows.append(eye(torch.from_numpy(batch).to(device)).float().cpu().numpy()[0])
+        return np.stack(rows)
 
     return run

@@ -10,36 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from pleinair import checkpoint, data, monitoring, weights
-from pleinair.config import TRAIN, Recipe, size_multiple
-from pleinair.errors import CheckpointError, OutputError, TrainingError, UsageError
+from pleinair.config import TRAIN, size_multiple
+from pleinair.errors import OutputError, TrainingError, UsageError
 from pleinair.images import Pixels
+from pleinair.monitoring import Judge, Score
+from pleinair.plan import KEPT, Limit, Plan
 from pleinair.recipes import recipe_to_dict
-from pleinair.session import Losses, Session, engine, train_step
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to train on, how long, and where to put it."""
-
-    photos: Path
-    paintings: Path
-    out: Path
-    recipe: Recipe
-    seed: int = TRAIN.seed
-    steps: int | None = None  # the recipe's own when neither this nor another limit is given
-    epochs: float | None = None  # passes over the larger folder
-    minutes: float | None = None  # of training, over all resumed parts together
-    checkpoint_every: int = TRAIN.checkpoint_every
-    sample_every: int = TRAIN.sample_every
-    log_every: int = TRAIN.log_every
-    device: str = "auto"
-    begin_with: Path | None = None  # a run whose networks this one takes over
+from pleinair.session import Losses, Session, engine, features, train_step
 
 
 class Listener(Protocol):
@@ -59,6 +41,7 @@ class Outcome:
     run: Path
     step: int
     finished: bool  # False: interrupted, `--resume` goes on
+    verdict: str
 
 
 def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
@@ -66,81 +49,189 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
 
     Raises DataError, CheckpointError or TrainingError; what was saved before stays.
     """
-    # Data: two endless streams, each with its own shuffle.
-    recipe = plan.recipe
     torch.set_flush_denormal(True)  # a vanishing gradient must not cost 100 times more
-    cache = TRAIN.cache_mib * 2**20 // 2
-    photos = data.Pictures(plan.photos, recipe.resize_max, cache, listener.note)
-    paintings = data.Pictures(plan.paintings, recipe.resize_max, cache, listener.note)
-    photo_stream = data.Stream(photos, recipe, (plan.seed, 0))
-    painting_stream = data.Stream(paintings, recipe, (plan.seed, 1))
-    side = max(64, recipe.resize_min)
-    fixed = monitoring.fixed_photos(
-        photos.first(TRAIN.sample_photos), side, size_multiple(recipe.generator)
-    )
-    limit = _limit(plan, max(len(photos), len(paintings)))
-    try:
-        plan.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{plan.out} cannot be made ({error.strerror or error}).") from error
+    run = _Run.prepare(plan, listener, resume)
+    with _interruptible() as interrupted:
+        if not resume:
+            run.save()  # a kill in the first minutes must find something to go on with
+        while not (run.finished or interrupted()):
+            run.step()
+            run.tell(ended=run.finished or interrupted())
+    verdict = monitoring.closing_words(run.scores, run.session.step, plan.out)
+    return Outcome(plan.out, run.session.step, run.finished, verdict)
 
-    if limit.steps is not None and limit.steps <= recipe.warmup_steps:
-        listener.note(
-            f"only the discriminators learn in the first {recipe.warmup_steps} steps of this "
-            f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
+
+# --- a run in memory --------------------------------------------------------------------------
+
+
+@dataclass
+class _Run:
+    """All that the loop works with: the session, the streams, and what was found so far."""
+
+    plan: Plan
+    listener: Listener
+    session: Session
+    photos: data.Stream
+    paintings: data.Stream
+    limit: Limit
+    fixed: list[Pixels]
+    means: _Means
+    scores: list[Score]
+    started: float = 0.0
+    judge: Judge | None = None
+
+    @classmethod
+    def prepare(cls, plan: Plan, listener: Listener, resume: bool) -> _Run:
+        # Data: two endless streams, each with its own shuffle.
+        recipe = plan.recipe
+        cache = TRAIN.cache_mib * 2**20 // 2
+        photos = data.Pictures(plan.photos, recipe.resize_max, cache, listener.note)
+        paintings = data.Pictures(plan.paintings, recipe.resize_max, cache, listener.note)
+        photo_stream = data.Stream(photos, recipe, (plan.seed, 0))
+        painting_stream = data.Stream(paintings, recipe, (plan.seed, 1))
+        limit = Limit.of(plan, max(len(photos), len(paintings)))
+        side = max(64, recipe.resize_min)
+        multiple = size_multiple(recipe.generator)
+        fixed = monitoring.fixed_photos(photos.first(TRAIN.sample_photos), side, multiple)
+        try:
+            plan.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{plan.out} cannot be made ({error.strerror or error}).") from error
+        if limit.steps is not None and limit.steps <= recipe.warmup_steps:
+            listener.note(
+                f"only the discriminators learn in the first {recipe.warmup_steps} steps of this "
+                f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
+            )
+        # Networks: fresh, those of another run, or all as they were.
+        session = Session.start(recipe, plan.seed, _device(plan.device))
+        run = cls(
+            *(plan, listener, session, photo_stream, painting_stream, limit, fixed),
+            means=_Means(),
+            scores=[],
+        )
+        if resume:
+            run.restore(checkpoint.load_latest(plan.out, listener.note)[1])
+        elif plan.begin_with is not None:
+            session.begin_with(*checkpoint.load_latest(plan.begin_with, listener.note))
+        run.started = time.perf_counter() - session.seconds
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the plan's limit is reached, or its patience is at an end."""
+        patience = self.plan.patience
+        bored = patience is not None and monitoring.stalled(self.scores, patience)
+        return bored or self.progress >= 1.0
+
+    @property
+    def progress(self) -> float:
+        """Part of the run done, in [0, 1]."""
+        return self.limit.progress(self.session.step, self.session.seconds)
+
+    def step(self) -> None:
+        """Draw a batch of each domain and learn from it."""
+        session, plan = self.session, self.plan
+        photo = torch.from_numpy(self.photos.next_batch()).to(session.device)
+        painting = torch.from_numpy(self.paintings.next_batch()).to(session.device)
+        self.means.add(train_step(session, photo, painting, self.progress))
+        session.seconds = time.perf_counter() - self.started
+        shown = self.means.shown
+        if not all(math.isfinite(value) for value in shown.values()):
+            raise TrainingError(
+                f"a loss is no longer a number at step {session.step}; the last checkpoint is "
+                "whole: lower generator_rate and discriminator_rate in a recipe file, and "
+                f"--begin-with {plan.out} from there."
+            )
+        self.listener.progress(session.step, self.progress, shown)
+
+    def tell(self, ended: bool) -> None:
+        """History, sheets, scores and checkpoints, each in its turn."""
+        step, plan = self.session.step, self.plan
+        history = plan.out / "history.jsonl"
+        if step % plan.log_every == 0 or ended:
+            line = {"step": step, "seconds": round(self.session.seconds, 2), **self.means.flush()}
+            monitoring.append_history(history, line)
+        scored = step % plan.score_every == 0 or (ended and self.scores and self.finished)
+        if scored and not (self.scores and self.scores[-1].step == step):
+            self.score(history)
+        if step % plan.sample_every == 0 or ended:
+            self.sample(history)
+        best = bool(self.scores) and monitoring.best_of(self.scores).step == step
+        if step % plan.checkpoint_every == 0 or ended or best:
+            self.save()
+
+    def score(self, history: Path) -> None:
+        """Compare what the painter makes of photos with paintings."""
+        self.judge = self.judge or _judge(self)
+        if self.judge is None:
+            return
+        paint = engine(self.session.best.painting_generator, self.session.device)
+        found = self.judge.score(self.session.step, paint)
+        self.scores.append(found)
+        monitoring.append_history(history, asdict(found))
+        self.listener.note(
+            f"step {found.step:,}: KID-Lite0 {found.kid:.4f} to the paintings "
+            f"(photos {found.photos_kid:.4f})"
         )
 
-    # Networks: fresh, those of another run, or all as they were.
-    session = Session.start(recipe, plan.seed, _device(plan.device))
-    if resume:
-        _, state = checkpoint.load(checkpoint.latest(plan.out))
-        session.restore(state)
-        photo_stream.restore(state["photo_stream"])
-        painting_stream.restore(state["painting_stream"])
-        monitoring.rewind_history(plan.out / "history.jsonl", session.step)
-    elif plan.begin_with is not None:
-        session.begin_with(*checkpoint.load(checkpoint.latest(plan.begin_with)))
+    def sample(self, history: Path) -> None:
+        """A sheet of fixed photos, their signs of life, and the curves."""
+        session, plan = self.session, self.plan
+        back = session.best.photo_generator
+        health = monitoring.sample(
+            self.fixed,
+            engine(session.best.painting_generator, session.device),
+            engine(back, session.device) if back is not None else None,
+            plan.out / "samples" / f"{session.step:08d}.png",
+        )
+        monitoring.append_history(history, {"step": session.step, **asdict(health)})
+        monitoring.plot_losses(monitoring.read_history(history), plan.out / "losses.png")
+        if session.step < 2 * session.recipe.warmup_steps:
+            return  # too early to tell
+        shown = [value for name, value in self.means.shown.items() if name.endswith("_accuracy")]
+        for verdict in monitoring.verdicts(health, sum(shown) / len(shown)):
+            self.listener.note(f"step {session.step}: {verdict}")
 
-    def save() -> None:
-        streams = {"photo_stream": photo_stream.state(), "painting_stream": painting_stream.state()}
-        plain = {k: str(v) for k, v in asdict(plan).items() if k in ("photos", "paintings")}
-        limits = {"seed": plan.seed, "steps": limit.steps, "minutes": plan.minutes}
-        path = plan.out / "checkpoints" / f"{session.step:08d}.pt"
-        state = {**session.state(), **streams, "plan": {**plain, **limits}}
-        checkpoint.save(path, recipe, state)
-        checkpoint.prune(plan.out, TRAIN.checkpoints_kept)
-        save_painter(session, plan)
+    def save(self) -> None:
+        """A checkpoint of now, and the painter where none was better. Raises CheckpointError."""
+        session, out = self.session, self.plan.out
+        if not session.is_finite():
+            raise TrainingError(
+                f"a weight is no longer a number at step {session.step}; the last checkpoint is "
+                "whole: lower generator_rate and discriminator_rate in a recipe file, and "
+                f"--begin-with {out} from there."
+            )
+        checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, self.state())
+        if not self.scores:
+            save_painter(session, self.plan, None)
+        elif monitoring.best_of(self.scores).step == session.step:
+            checkpoint.keep_best(out, session.step)
+            save_painter(session, self.plan, self.scores[-1])
+        checkpoint.prune(out, TRAIN.checkpoints_kept)
 
-    # Steps: draw, learn, tell.
-    started = time.perf_counter() - session.seconds
-    means = _Means()
-    with _interruptible() as interrupted:
-        while not limit.reached(session) and not interrupted():
-            photo = torch.from_numpy(photo_stream.next_batch()).to(session.device)
-            painting = torch.from_numpy(painting_stream.next_batch()).to(session.device)
-            found = train_step(session, photo, painting, limit.progress(session))
-            session.seconds = time.perf_counter() - started
-            values = means.add(found)
-            if not all(math.isfinite(value) for value in values.values()):
-                raise TrainingError(
-                    f"a loss is no longer a number at step {session.step}; the last checkpoint is "
-                    "whole: lower the rates and start again."
-                )
-            listener.progress(session.step, limit.progress(session), values)
-            ended = limit.reached(session) or interrupted()
-            if session.step % plan.log_every == 0 or ended:
-                monitoring.append_history(
-                    plan.out / "history.jsonl",
-                    {"step": session.step, "seconds": round(session.seconds, 2), **means.flush()},
-                )
-            if session.step % plan.sample_every == 0 or ended:
-                _sample(session, plan, fixed, values, listener)
-            if session.step % plan.checkpoint_every == 0 or ended:
-                save()
-        return Outcome(plan.out, session.step, limit.reached(session))
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on, as plain values and tensors."""
+        plan = {name: getattr(self.plan, name) for name in KEPT}
+        return {
+            **self.session.state(),
+            "photo_stream": self.photos.state(),
+            "painting_stream": self.paintings.state(),
+            "means": self.means.state(),
+            "scores": [asdict(score) for score in self.scores],
+            "plan": {k: str(v) if isinstance(v, Path) else v for k, v in plan.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; forget what was told after it."""
+        self.session.restore(state)
+        self.photos.restore(state["photo_stream"])
+        self.paintings.restore(state["painting_stream"])
+        self.means.restore(state.get("means", {}))
+        self.scores = [Score(**score) for score in state.get("scores", [])]
+        monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
 
 
-def save_painter(session: Session, plan: Plan) -> None:
+def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
     """Write RUN/painter.safetensors: the painting generator's best weights and its card."""
     state = session.best.painting_generator.state_dict()
     card = {
@@ -151,6 +242,7 @@ def save_painter(session: Session, plan: Plan) -> None:
         "photos": plan.photos.name,
         "paintings": plan.paintings.name,
         "seed": plan.seed,
+        "score": asdict(score) if score is not None else None,
     }
     arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}
     weights.save(
@@ -158,99 +250,64 @@ def save_painter(session: Session, plan: Plan) -> None:
     )
 
 
-def resumed_plan(
-    run: Path,
-    steps: int | None = None,
-    minutes: float | None = None,
-    checkpoint_every: int = TRAIN.checkpoint_every,
-    sample_every: int = TRAIN.sample_every,
-    device: str = "auto",
-) -> Plan:
-    """The plan that a run's newest checkpoint holds, with another limit where one is given."""
-    recipe, state = checkpoint.load(checkpoint.latest(run))
-    try:
-        kept = state["plan"]
-        limited = steps is not None or minutes is not None
-        return Plan(
-            photos=Path(kept["photos"]),
-            paintings=Path(kept["paintings"]),
-            out=run,
-            recipe=recipe,
-            seed=kept["seed"],
-            steps=steps if limited else kept["steps"],
-            minutes=minutes if limited else kept["minutes"],
-            checkpoint_every=checkpoint_every,
-            sample_every=sample_every,
-            device=device,
-        )
-    except KeyError as error:
-        raise CheckpointError(f"{run}: the checkpoint lacks {error}; start a new run.") from error
-
-
-def _sample(
-    session: Session,
-    plan: Plan,
-    fixed: list[Pixels],
-    values: dict[str, float],
-    listener: Listener,
-) -> None:
-    health = monitoring.sample(
-        fixed,
-        engine(session.best.painting_generator, session.device),
-        engine(session.best.photo_generator, session.device),
-        plan.out / "samples" / f"{session.step:08d}.png",
+def _judge(run: _Run) -> Judge | None:
+    """A judge by the run's own pictures, or None where they are too few."""
+    side = TRAIN.score_side
+    multiple = size_multiple(run.plan.recipe.generator)
+    photos = run.photos.pictures.first(TRAIN.score_photos)
+    paintings = run.paintings.pictures.first(TRAIN.score_paintings)
+    if min(len(photos), len(paintings)) < TRAIN.score_least:
+        return None
+    return Judge(
+        monitoring.fixed_photos(photos, side, multiple),
+        monitoring.fixed_photos(paintings, side, 1),
+        features(run.session.device),
     )
-    path = plan.out / "history.jsonl"
-    monitoring.append_history(path, {"step": session.step, **asdict(health)})
-    monitoring.plot_losses(monitoring.read_history(path), plan.out / "losses.png")
-    accuracy = 0.5 * (values["painting_accuracy"] + values["photo_accuracy"])
-    if session.step < 2 * session.recipe.warmup_steps:
-        return  # too early to tell
-    for verdict in monitoring.verdicts(health, accuracy):
-        listener.note(f"step {session.step}: {verdict}")
-
-
-@dataclass(frozen=True)
-class _Limit:
-    steps: int | None
-    seconds: float | None
-
-    def progress(self, session: Session) -> float:
-        by_steps = session.step / self.steps if self.steps else 0.0
-        by_time = session.seconds / self.seconds if self.seconds else 0.0
-        return min(1.0, max(by_steps, by_time))
-
-    def reached(self, session: Session) -> bool:
-        return self.progress(session) >= 1.0
-
-
-def _limit(plan: Plan, largest: int) -> _Limit:
-    steps = plan.steps
-    if plan.epochs is not None:
-        steps = math.ceil(plan.epochs * largest / plan.recipe.batch)
-    if steps is None and plan.minutes is None:
-        steps = plan.recipe.steps
-    return _Limit(steps, plan.minutes * 60 if plan.minutes is not None else None)
 
 
 class _Means:
     """Means of the losses since the last line of history, and exponential ones to show."""
 
+    # To read a number from an accelerator is to wait for it: every tenth step is often enough.
+    _EVERY = 10
+
     def __init__(self) -> None:
         self.shown: dict[str, float] = {}
-        self.sums: dict[str, list[float]] = {}
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self._waiting: list[Losses] = []
 
-    def add(self, found: Losses) -> dict[str, float]:
-        for name, tensor in found.items():
-            value = float(tensor)
-            self.shown[name] = value + 0.95 * (self.shown.get(name, value) - value)
-            self.sums.setdefault(name, []).append(value)
-        return self.shown
+    def add(self, found: Losses) -> None:
+        self._waiting.append(found)
+        on_cpu = all(value.device.type == "cpu" for value in found.values())
+        if on_cpu or len(self._waiting) >= self._EVERY:
+            self._read()
+
+    def _read(self) -> None:
+        for found in self._waiting:
+            names = list(found)
+            values: list[float] = torch.stack([found[name].float() for name in names]).tolist()
+            for name, value in zip(names, values, strict=True):
+                self.shown[name] = value + 0.95 * (self.shown.get(name, value) - value)
+                self._sums[name] = self._sums.get(name, 0.0) + value
+                self._counts[name] = self._counts.get(name, 0) + 1
+        self._waiting.clear()
 
     def flush(self) -> dict[str, float]:
-        means = {name: round(float(np.mean(values)), 5) for name, values in self.sums.items()}
-        self.sums.clear()
+        self._read()
+        means = {name: round(total / self._counts[name], 5) for name, total in self._sums.items()}
+        self._sums.clear()
+        self._counts.clear()
         return means
+
+    def state(self) -> dict[str, Any]:
+        self._read()
+        return {"shown": dict(self.shown), "sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.shown = dict(state.get("shown", {}))
+        self._sums = dict(state.get("sums", {}))
+        self._counts = dict(state.get("counts", {}))
 
 
 @contextmanager

@@ -6,18 +6,18 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from pleinair.cli.terminal import progress_bar, say, training_room
 from pleinair.config import TRAIN
-from pleinair.errors import OutputError, UsageError
+from pleinair.errors import OutputError, PleinairError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from pleinair.training import Plan
+    from pleinair.plan import Plan
 
 
 def train(
@@ -25,13 +25,15 @@ def train(
     photos: Path | None = None,
     paintings: Path | None = None,
     out: Path | None = None,
-    recipe: str = TRAIN.recipe,
+    recipe: str | None = None,
     steps: int | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
+    patience: int | None = None,
     seed: int = TRAIN.seed,
-    checkpoint_every: int = TRAIN.checkpoint_every,
-    sample_every: int = TRAIN.sample_every,
+    checkpoint_every: int | None = None,
+    sample_every: int | None = None,
+    score_every: int | None = None,
     device: str = "auto",
     begin_with: Path | None = None,
     resume: Path | None = None,
@@ -48,62 +50,93 @@ def train(
     out
         Folder for the run: checkpoints, samples, history.jsonl, losses.png, the painter.
     recipe
-        light, paper or lab, or a .toml file that names its base and what differs from it.
+        light (the default), paper, cut or lab, or a .toml file that names its base and what
+        differs from it.
     steps
         How many steps. Default: the recipe's own number.
     epochs
         How many passes over the larger folder, in place of --steps.
     minutes
         How long, in place of --steps.
+    patience
+        Stop after so many scores in a row without a better one.
     seed
         Of the first weights and of the order of pictures.
     checkpoint_every
-        Steps between checkpoints.
+        Steps between checkpoints. Default: 500.
     sample_every
-        Steps between sample sheets.
+        Steps between sample sheets. Default: 250.
+    score_every
+        Steps between scores. Default: 1000.
     device
         auto, cpu, cuda or mps.
     begin_with
         Begin with the networks of another run of the same generator, to refine its painter.
     resume
-        Go on with this run; only --steps or --minutes may be given beside it.
+        Go on with this run, exactly as if it had not stopped. A new --steps, --epochs or
+        --minutes moves its end, and rates then fall by the longer run's schedule.
     dry_run
         Print the resolved recipe as JSON and stop.
     """
     from pleinair.recipes import load_recipe, recipe_to_dict
 
-    chosen = load_recipe(recipe)
+    chosen = load_recipe(recipe or TRAIN.recipe)
     if dry_run:
         print(json.dumps(recipe_to_dict(chosen), indent=2))
         return 0
     _check_limits(steps, epochs, minutes)
-    if min(checkpoint_every, sample_every) < 1:
-        raise UsageError("--checkpoint-every and --sample-every must be at least 1.")
-    training = training_room()
+    numbers = {
+        "checkpoint_every": checkpoint_every,
+        "sample_every": sample_every,
+        "score_every": score_every,
+        "patience": patience,
+    }
+    every: dict[str, Any] = {n: value for n, value in numbers.items() if value is not None}
+    for name, value in every.items():
+        if value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value} found; give at least 1.")
+    training_room()
+    from pleinair.plan import Plan, resumed_plan
+
+    limits: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
     if resume is not None:
-        if photos or paintings or out or epochs or begin_with:
-            raise UsageError("--resume goes on in the run's own folder; leave the others out.")
-        plan = training.resumed_plan(resume, steps, minutes, checkpoint_every, sample_every, device)
+        if recipe or out or begin_with:
+            raise UsageError(
+                "--resume goes on by the run's own recipe in its own folder; leave --recipe, "
+                "--out and --begin-with out, or start a new run with --begin-with."
+            )
+        moved = {
+            "photos": photos and photos.resolve(),
+            "paintings": paintings and paintings.resolve(),
+        }
+        plan = resumed_plan(resume, say, **limits, **every, **moved, device=device)
     else:
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OutputError(f"{out} exists; go on with --resume {out}, or name a new folder.")
-        plan = training.Plan(
-            photos.resolve(),
-            paintings.resolve(),
-            out,
-            chosen,
-            seed,
-            steps,
-            epochs,
-            minutes,
-            checkpoint_every,
-            sample_every,
+        _check_out(out)
+        plan = Plan(
+            photos=photos.resolve(),
+            paintings=paintings.resolve(),
+            out=out,
+            recipe=chosen,
+            seed=seed,
+            **limits,
+            **every,
             device=device,
             begin_with=begin_with,
         )
     return _run(plan, resume is not None)
+
+
+def _check_out(out: Path) -> None:
+    if not out.exists():
+        return
+    # What a kill in the first seconds leaves is in nobody's way.
+    empty = out.is_dir() and not any(
+        path.is_file() and not path.name.endswith(".part") for path in out.rglob("*")
+    )
+    if not empty:
+        raise OutputError(f"{out} exists; go on with --resume {out}, or name a new folder.")
 
 
 def _check_limits(steps: int | None, epochs: float | None, minutes: float | None) -> None:
@@ -122,12 +155,29 @@ def _run(plan: Plan, resume: bool) -> int:
     with progress_bar(TextColumn("{task.fields[detail]}")) as progress:
         listener = _Bar(progress)
         outcome = run_training(plan, listener, resume)
-    say(f"{'finished' if outcome.finished else 'stopped'} at step {outcome.step}.")
     if not outcome.finished:
-        say(f"Go on with: pleinair train --resume {outcome.run}")
-    say(f"Paint with it: pleinair export {outcome.run} painter.onnx")
+        say(f"stopped at step {outcome.step}; go on with: pleinair train --resume {outcome.run}")
+        print(outcome.run)
+        return 0
+    say(f"finished at step {outcome.step}. {outcome.verdict}")
+    painter = _export(outcome.run)
+    if painter is not None:
+        say(f"Paint with it: pleinair paint PHOTO --painter {painter}")
     print(outcome.run)
     return 0
+
+
+def _export(run: Path) -> Path | None:
+    """RUN/painter.onnx, so that a night's run ends with something that paints."""
+    from pleinair.export import export_run
+
+    target = run / "painter.onnx"
+    try:
+        export_run(run, target, True)
+    except PleinairError as error:
+        say(f"pleinair: {error} The run itself is whole.")
+        return None
+    return target
 
 
 class _Bar:

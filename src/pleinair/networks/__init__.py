@@ -4,22 +4,42 @@ from __future__ import annotations
 
 from torch import nn
 
-from pleinair.config import FeatureSpec, LightSpec, PatchSpec, ResNetSpec, Spec, UNetSpec
+from pleinair.config import (
+    FeatureSpec,
+    GeneratorSpec,
+    LightSpec,
+    PatchSpec,
+    ResNetSpec,
+    Spec,
+    UNetSpec,
+)
 from pleinair.networks.features import FeaturePatch
 from pleinair.networks.light import Light
-from pleinair.networks.patch import Patch
+from pleinair.networks.nce import PatchHeads
+from pleinair.networks.patch import MultiScalePatch, Patch
 from pleinair.networks.resnet import ResNet
 from pleinair.networks.unet import UNet
 
-__all__ = ["FeaturePatch", "Light", "Patch", "ResNet", "UNet", "build", "count_parameters"]
+__all__ = [
+    "FeaturePatch",
+    "Generator",
+    "Light",
+    "MultiScalePatch",
+    "Patch",
+    "PatchHeads",
+    "ResNet",
+    "UNet",
+    "build",
+    "build_generator",
+    "count_parameters",
+]
 
 
-def build(spec: Spec) -> nn.Module:
-    """The network of a spec, freshly initialised from torch's global random state.
+Generator = UNet | ResNet | Light
 
-    In: float32 NCHW of 3 channels in [-1, 1]. Out: the same shape and range from a generator,
-    (N, 1, h, w) logits from a discriminator.
-    """
+
+def build_generator(spec: GeneratorSpec) -> Generator:
+    """The generator of a spec, as `build` makes it."""
     match spec:
         case UNetSpec():
             return UNet(spec)
@@ -27,10 +47,21 @@ def build(spec: Spec) -> nn.Module:
             return ResNet(spec)
         case LightSpec():
             return Light(spec)
+
+
+def build(spec: Spec) -> nn.Module:
+    """The network of a spec, freshly initialised from torch's global random state.
+
+    In: float32 NCHW of 3 channels in [-1, 1]. Out: the same shape and range from a generator,
+    (N, maps, h, w) logits from a discriminator.
+    """
+    match spec:
         case PatchSpec():
-            return Patch(spec)
+            return Patch(spec) if spec.scales == 1 else MultiScalePatch(spec)
         case FeatureSpec():
             return FeaturePatch(spec)
+        case _:
+            return build_generator(spec)
 
 
 def count_parameters(network: nn.Module) -> int:

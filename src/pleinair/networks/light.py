@@ -56,6 +56,7 @@ class Light(nn.Module):
         self.photo_detail = _conv(3, full, bias=False)
         self.full_out = _conv(full, 3)
         self.photo_out = _conv(3, 3, bias=False)
+        self.encoder_channels = (3, half, spec.channels, spec.channels, spec.channels)
         self._init(spec)
 
     def _init(self, spec: LightSpec) -> None:
@@ -74,8 +75,7 @@ class Light(nn.Module):
             nn.init.dirac_(self.photo_out.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        half = F.relu(self.half_in(F.pixel_unshuffle(x, 2)))  # (N, half, H/2, W/2)
-        y = F.relu(self.quarter_norm(self.quarter_in(F.pixel_unshuffle(half, 2))))
+        half, y = self._down(x)
         y = self.blocks(y)  # (N, channels, H/4, W/4)
         y = F.relu(self.half_out(_double(y))) + half
         y = _double(F.relu(self.half_detail(y)))  # (N, detail, H, W)
@@ -83,3 +83,14 @@ class Light(nn.Module):
         out: Tensor = self.full_out(y) + self.photo_out(x)
         # A bound in training would stop the gradient of white and black; images clamp anyway.
         return out if self.training else out.clamp(-1.0, 1.0)
+
+    def _down(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        half = F.relu(self.half_in(F.pixel_unshuffle(x, 2)))  # (N, half, H/2, W/2)
+        return half, F.relu(self.quarter_norm(self.quarter_in(F.pixel_unshuffle(half, 2))))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Maps at the encoder's depths, of `encoder_channels`, for PatchNCE."""
+        half, y = self._down(x)
+        first = self.blocks[0](y)
+        middle = self.blocks[1 : (len(self.blocks) + 1) // 2](first)
+        return [x, half, y, first, middle]

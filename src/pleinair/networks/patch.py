@@ -5,11 +5,61 @@ Isola et al. 2017, https://arxiv.org/abs/1611.07004, section 3.2.2.
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from pleinair.config import PatchSpec
 from pleinair.networks.norm import InstanceNorm, init_normal
+
+
+class Blur(nn.Module):
+    """A binomial blur of 4x4 pixels and stride 2: half the size without aliasing.
+
+    Zhang 2019, "Making Convolutional Networks Shift-Invariant Again",
+    https://arxiv.org/abs/1904.11486. (N, C, H, W) to (N, C, H // 2, W // 2), edges repeated.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8.0
+        self.register_buffer("kernel", torch.outer(row, row), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        kernel = self.get_buffer("kernel").expand(channels, 1, 4, 4)
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=channels)
+
+
+def _conv(inputs: int, outputs: int, spec: PatchSpec, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=spec.bias)
+
+
+def _halving(inputs: int, outputs: int, spec: PatchSpec) -> list[nn.Module]:
+    if not spec.blur:
+        return [_conv(inputs, outputs, spec, 2)]
+    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=spec.bias), Blur()]
+
+
+class MultiScalePatch(nn.Module):
+    """PatchGANs of their own on the picture and on its halves, each scale weighing the same.
+
+    Wang et al. 2018, "pix2pixHD", https://arxiv.org/abs/1711.11585, section 3.2. 3 channels in
+    [-1, 1] to (N, scales, h, w) logits; the coarse maps are repeated to the size of the finest.
+    """
+
+    def __init__(self, spec: PatchSpec) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(Patch(spec) for _ in range(spec.scales))
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps: list[Tensor] = []
+        for index, patch in enumerate(self.scales):
+            x = F.avg_pool2d(x, 2) if index else x
+            maps.append(patch(x))
+        size = maps[0].shape[-2:]
+        return torch.cat([F.interpolate(m, size, mode="nearest") for m in maps], dim=1)
 
 
 class Patch(nn.Module):
@@ -30,8 +80,8 @@ class Patch(nn.Module):
             inputs = spec.detail_channels
         widths = [spec.channels * min(2**level, 8) for level in range(spec.layers + 1)]
         for level, width in enumerate(widths):
-            stride = 2 if level < spec.layers else 1
-            layers.append(nn.Conv2d(inputs, width, 4, stride=stride, padding=1, bias=spec.bias))
+            halves = level < spec.layers
+            layers += _halving(inputs, width, spec) if halves else [_conv(inputs, width, spec, 1)]
             if level > 0 and spec.norm != "none":
                 layers.append(
                     InstanceNorm(width, affine=spec.norm == "affine", epsilon=spec.norm_epsilon)

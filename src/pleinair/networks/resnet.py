@@ -58,8 +58,21 @@ class ResNet(nn.Module):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+        # Pixels, both halvings, the first block and the fifth (or the last), as CUT has them.
+        self.depths = (0, 4, 7, 10, 9 + min(5, spec.blocks))
+        self.encoder_channels = (3, 2 * width, 4 * width, 4 * width, 4 * width)
         init_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.model(x)
         return out
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Maps at the encoder's depths, of `encoder_channels`, for PatchNCE."""
+        found = []
+        for index, layer in enumerate(self.model):
+            x = layer(x)
+            found += [x] * self.depths.count(index)
+            if index == self.depths[-1]:
+                break
+        return found

@@ -59,6 +59,7 @@ class UNet(nn.Module):
             for level, (inputs, outputs) in enumerate(zip(up_inputs, up_widths, strict=True))
         )
         self.last = nn.ConvTranspose2d(2 * up_widths[-1], 3, 4, stride=2, padding=1)
+        self.encoder_channels = (3, *widths[:4])
         init_normal(self)
         for part in self.modules():
             if isinstance(part, InstanceNorm) and part.weight is not None:
@@ -72,3 +73,10 @@ class UNet(nn.Module):
         for block, skip in zip(self.up, skips[-2::-1], strict=True):
             x = torch.cat([block(x), skip], dim=1)
         return torch.tanh(self.last(x))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Maps at the encoder's depths, of `encoder_channels`, for PatchNCE."""
+        found = [x]
+        for block in list(self.down)[: len(self.encoder_channels) - 1]:
+            found.append(block(found[-1]))
+        return found

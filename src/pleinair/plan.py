@@ -1,0 +1,88 @@
+"""What a run trains on, for how long and where: a plan, and the plan that a run was made by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pleinair import checkpoint
+from pleinair.config import TRAIN, Recipe
+from pleinair.errors import CheckpointError, UsageError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train on, how long, and where to put it."""
+
+    photos: Path
+    paintings: Path
+    out: Path
+    recipe: Recipe
+    seed: int = TRAIN.seed
+    steps: int | None = None  # the recipe's own when neither this nor another limit is given
+    epochs: float | None = None  # passes over the larger folder
+    minutes: float | None = None  # of training, over all resumed parts together
+    patience: int | None = None  # scores in a row without a better one, after which to stop
+    checkpoint_every: int = TRAIN.checkpoint_every
+    sample_every: int = TRAIN.sample_every
+    score_every: int = TRAIN.score_every
+    log_every: int = TRAIN.log_every
+    device: str = "auto"
+    begin_with: Path | None = None  # a run whose networks this one takes over
+
+
+KEPT = (
+    *("photos", "paintings", "seed", "steps", "epochs", "minutes", "patience"),
+    *("checkpoint_every", "sample_every", "score_every", "log_every"),
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The end of a run: a step, or seconds of training, or whichever comes first."""
+
+    steps: int | None
+    seconds: float | None
+
+    @classmethod
+    def of(cls, plan: Plan, largest: int) -> Limit:
+        """The plan's limit, `largest` being the pictures of the larger folder."""
+        steps = plan.steps
+        if plan.epochs is not None:
+            steps = math.ceil(plan.epochs * largest / plan.recipe.batch)
+        if steps is None and plan.minutes is None:
+            steps = plan.recipe.steps
+        return cls(steps, plan.minutes * 60 if plan.minutes is not None else None)
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Part of the run done at a step, after so many seconds of training; in [0, 1]."""
+        by_steps = step / self.steps if self.steps else 0.0
+        by_time = seconds / self.seconds if self.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+
+def resumed_plan(run: Path, warn: Callable[[str], None], **changes: Any) -> Plan:
+    """The plan that a run's newest whole checkpoint holds, with `changes` where not None.
+
+    A new limit takes the place of the old one, whichever kind that was. Raises CheckpointError.
+    """
+    recipe, state = checkpoint.load_latest(run, warn)
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        kept = dict(state["plan"])
+    except KeyError as error:
+        raise CheckpointError(f"{run}: the checkpoint lacks {error}; start a new run.") from error
+    if given.keys() & {"steps", "epochs", "minutes"}:
+        kept.update(steps=None, epochs=None, minutes=None)
+    for name in ("photos", "paintings"):
+        kept[name] = Path(kept[name])
+    known = {name: value for name, value in kept.items() if name in KEPT}
+    plan = Plan(out=run, recipe=recipe, **{**known, **given})
+    if plan.steps is not None and plan.steps < state["step"]:
+        raise UsageError(
+            f"{run} is at step {state['step']:,} already; give more than --steps {plan.steps:,}."
+        )
+    return plan
