@@ -17,6 +17,7 @@ from pleinair import checkpoint, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, TRAIN, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
+from pleinair.export import export_run
 from pleinair.monitoring import Score
 from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
@@ -257,7 +258,7 @@ def test_a_run_can_begin_with_another(plan):
         dataclasses.replace(tiny("light"), name="finer", warmup_steps=5),
         "second",
         steps=2,
-        begin_with=first.out,
+        init_from=first.out,
     )
     train(second, Ear())
     _, now = newest(second.out)
@@ -271,11 +272,45 @@ def test_a_run_can_begin_with_another(plan):
     assert (card["steps"], card["before"][0]["steps"]) == (3, 3)
 
 
+def test_a_run_can_begin_with_a_painter(plan, tmp_path):
+    first = plan(tiny("light"), "first", steps=3)
+    train(first, Ear())
+    onnx = tmp_path / "mine.onnx"
+    export_run(first.out, onnx)
+    arrays = weights.load(first.out / "painter.safetensors").arrays
+    for index, source in enumerate((onnx, first.out / "painter.safetensors")):
+        second = plan(
+            dataclasses.replace(tiny("light"), warmup_steps=5),
+            f"second{index}",
+            steps=2,
+            init_from=source,
+        )
+        ear = Ear()
+        train(second, ear)
+        now = newest(second.out)[1]["networks"]["painting_generator"]
+        for name, array in arrays.items():
+            assert torch.equal(now[name], torch.from_numpy(array)), name
+        before = weights.load(second.out / "painter.safetensors").card["before"]
+        assert [(b["recipe"]["name"], b["steps"]) for b in before] == [("light", 3)]
+        assert not any("spoil" in note for note in ear.notes)
+
+
+def test_a_run_can_begin_with_the_painter_that_ships(plan):
+    recipe = dataclasses.replace(tiny("light"), generator=RECIPES["light"].generator)
+    recipe = dataclasses.replace(recipe, warmup_steps=0)
+    there = plan(recipe, "run", steps=1, init_from=Path("monet"))
+    ear = Ear()
+    train(there, ear)
+    assert any("spoil" in note for note in ear.notes)
+    card = weights.load(there.out / "painter.safetensors").card
+    assert card["before"][-1]["steps"] == 2200
+
+
 def test_a_run_cannot_begin_with_another_generator(plan):
     first = plan(tiny("paper"), "first", steps=1)
     train(first, Ear())
     with pytest.raises(TrainingError, match="another generator"):
-        train(plan(tiny("light"), "second", begin_with=first.out), Ear())
+        train(plan(tiny("light"), "second", init_from=first.out), Ear())
 
 
 def test_a_painter_learns_to_leave_a_smooth_gradient_smooth():

@@ -31,7 +31,7 @@ class Plan:
     score_every: int = TRAIN.score_every
     log_every: int = TRAIN.log_every
     device: str = "auto"
-    begin_with: Path | None = None  # a run whose networks this one takes over
+    init_from: Path | None = None  # a run or a painter whose networks this one takes over
 
 
 KEPT = (

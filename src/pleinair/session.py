@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pleinair import images, losses
+from pleinair import losses
 from pleinair.augment import augment
 from pleinair.checkpoint import ImagePool, Networks
-from pleinair.config import Recipe
+from pleinair.config import Recipe, Spec
 from pleinair.errors import TrainingError
-from pleinair.images import Batch, Pixels
 from pleinair.networks import Generator, PatchHeads
-from pleinair.networks.features import lite0
 from pleinair.recipes import recipe_to_dict
 from pleinair.schedules import (
     cycle_weight,
@@ -29,6 +25,7 @@ from pleinair.schedules import (
     rate_factor,
     warmup_factor,
 )
+from pleinair.weights import Weights
 
 Losses = dict[str, Tensor]
 GENERATORS = ("painting_generator", "photo_generator")
@@ -119,30 +116,48 @@ class Session:
         sums = [p.sum() for net in self.networks.by_name().values() for p in net.parameters()]
         return bool(torch.isfinite(torch.stack(sums)).all())
 
-    def begin_with(self, recipe: Recipe, state: dict[str, Any]) -> None:
+    def init_from(self, recipe: Recipe, state: dict[str, Any]) -> None:
         """Take over the networks of another run; rates, pools and the step begin anew.
 
         The generators are its averaged ones, which is what its painter is. Discriminators of
-        another shape stay fresh. Raises TrainingError where the generators differ in shape.
+        another shape stay fresh, and so does what only one of a one-way and a two-way run has.
+        Raises TrainingError where the generators differ in shape.
         """
-        if recipe.generator != self.recipe.generator:
-            raise TrainingError(
-                f"the run to begin with has another generator ({recipe.generator}); "
-                f"{self.recipe.generator} is expected: choose its recipe."
-            )
+        self._expect(recipe.generator)
         done = {"recipe": recipe_to_dict(recipe), "steps": state["step"]}
         self.before = [*state.get("before", []), done]
         averages = state["ema"] or [
             state["networks"][name] for name in GENERATORS if name in state["networks"]
         ]
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
-            # One way taken over from two, or two from one: what is not there stays fresh.
             for network, values in zip(networks.generators, averages, strict=False):
                 network.load_state_dict(values)
         if recipe.discriminator == self.recipe.discriminator:
             for name, network in self.networks.by_name().items():
                 if name in DISCRIMINATORS and name in state["networks"]:
                     network.load_state_dict(state["networks"][name])
+
+    def init_from_painter(self, painter: Weights) -> None:
+        """Take over a painter; the other networks stay fresh.
+
+        Raises TrainingError where its generator differs in shape from the recipe's.
+        """
+        self._expect(painter.spec)
+        card = painter.card
+        self.before = [
+            *card.get("before", []),
+            {"recipe": card.get("recipe"), "steps": card.get("steps")},
+        ]
+        values = {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
+        for networks in (self.networks, self.ema) if self.ema else (self.networks,):
+            networks.painting_generator.load_state_dict(values)
+
+    def _expect(self, generator: Spec) -> None:
+        if generator != self.recipe.generator:
+            raise TrainingError(
+                f"what the run is to begin with has another generator ({generator}); "
+                f"{self.recipe.generator} is expected: choose its recipe."
+            )
 
 
 def _adam(networks: Sequence[nn.Module], rate: float, recipe: Recipe) -> torch.optim.Adam:
@@ -364,35 +379,3 @@ def _average(averages: list[nn.Module], networks: list[nn.Module], decay: float)
     for average, network in zip(averages, networks, strict=True):
         for mean, value in zip(average.parameters(), network.parameters(), strict=True):
             mean.lerp_(value, 1.0 - decay)
-
-
-def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]:
-    """A network as a callable of float32 NCHW arrays in [-1, 1], in evaluation mode."""
-
-    @torch.inference_mode()
-    def run(batch: Batch) -> Batch:
-        training = network.training
-        network.eval()
-        out: Batch = network(torch.from_numpy(batch).to(device)).float().cpu().numpy()
-        network.train(training)
-        return out
-
-    return run
-
-
-def features(device: torch.device) -> Callable[[list[Pixels]], NDArray[np.float32]]:
-    """EfficientNet-Lite0 as a callable of pictures of any size to rows of 1,280 features.
-
-    Pictures are resized to 224x224, bicubic. Raises MissingExtraError without its weights.
-    """
-    eye = deepcopy(lite0()).to(device)
-
-    @torch.inference_mode()
-    def run(pictures: list[Pixels]) -> NDArray[np.float32]:
-        rows = []
-        for picture in pictures:
-            batch = images.to_batch(images.resize(picture, 224, 224, bicubic=True))
-            rows.append(eye(torch.from_numpy(batch).to(device)).float().cpu().numpy()[0])
-        return np.stack(rows)
-
-    return run

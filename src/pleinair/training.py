@@ -14,14 +14,15 @@ from typing import Any, Protocol
 
 import torch
 
-from pleinair import checkpoint, data, monitoring, weights
+from pleinair import checkpoint, data, hub, monitoring, weights
 from pleinair.config import TRAIN, size_multiple
+from pleinair.engines import engine, features
 from pleinair.errors import OutputError, TrainingError, UsageError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
 from pleinair.plan import KEPT, Limit, Plan
 from pleinair.recipes import recipe_to_dict
-from pleinair.session import Losses, Session, engine, features, train_step
+from pleinair.session import Losses, Session, train_step
 
 
 class Listener(Protocol):
@@ -111,8 +112,8 @@ class _Run:
         )
         if resume:
             run.restore(checkpoint.load_latest(plan.out, listener.note)[1])
-        elif plan.begin_with is not None:
-            session.begin_with(*checkpoint.load_latest(plan.begin_with, listener.note))
+        elif plan.init_from is not None:
+            _init(session, plan.init_from, listener)
         run.started = time.perf_counter() - session.seconds
         return run
 
@@ -140,7 +141,7 @@ class _Run:
             raise TrainingError(
                 f"a loss is no longer a number at step {session.step}; the last checkpoint is "
                 "whole: lower generator_rate and discriminator_rate in a recipe file, and "
-                f"--begin-with {plan.out} from there."
+                f"--init-from {plan.out} from there."
             )
         self.listener.progress(session.step, self.progress, shown)
 
@@ -199,7 +200,7 @@ class _Run:
             raise TrainingError(
                 f"a weight is no longer a number at step {session.step}; the last checkpoint is "
                 "whole: lower generator_rate and discriminator_rate in a recipe file, and "
-                f"--begin-with {out} from there."
+                f"--init-from {out} from there."
             )
         checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, self.state())
         if not self.scores:
@@ -248,6 +249,21 @@ def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
     weights.save(
         weights.Weights(session.recipe.generator, arrays, card), plan.out / "painter.safetensors"
     )
+
+
+def _init(session: Session, source: Path, listener: Listener) -> None:
+    """Begin with a run's best checkpoint, else its newest, or with a painter of its name."""
+    if source.is_dir():
+        best = checkpoint.best(source)
+        found = checkpoint.load(best) if best.exists() else None
+        session.init_from(*(found or checkpoint.load_latest(source, listener.note)))
+        return
+    session.init_from_painter(weights.load(hub.find(str(source))))
+    if session.recipe.warmup_steps == 0:
+        listener.note(
+            "the discriminators are new to this painter and the recipe has no warmup_steps, so "
+            "its first steps may spoil it; recipe light has some."
+        )
 
 
 def _judge(run: _Run) -> Judge | None:

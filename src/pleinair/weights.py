@@ -40,7 +40,34 @@ def save(weights: Weights, path: Path) -> None:
 
 
 def load(path: Path) -> Weights:
-    """Read a weights file. Raises PainterError for anything that is not a whole one."""
+    """Read a weights file, or an .onnx painter that pleinair exported.
+
+    Raises PainterError for anything that is not a whole one.
+    """
+    return _load_onnx(path) if path.suffix == ".onnx" else _load_safetensors(path)
+
+
+def _load_onnx(path: Path) -> Weights:
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise MissingExtraError("reading .onnx needs pip install 'pleinair[train]'.") from error
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError, ValueError) as error:
+        raise PainterError(f"{path} cannot be read as ONNX ({error}).") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    # An exported graph keeps the names of weights; its own constants have others.
+    arrays = {
+        tensor.name: np.array(onnx.numpy_helper.to_array(tensor))
+        for tensor in model.graph.initializer
+        if "." in tensor.name
+    }
+    return _described(path, metadata, arrays)
+
+
+def _load_safetensors(path: Path) -> Weights:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
@@ -51,10 +78,15 @@ def load(path: Path) -> Weights:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        spec = spec_from_dict(json.loads(metadata["spec"]))
-        card = json.loads(metadata["card"])
     except (OSError, SafetensorError) as error:
         raise PainterError(f"{path} cannot be read as weights ({error}).") from error
+    return _described(path, metadata, arrays)
+
+
+def _described(path: Path, metadata: dict[str, str], arrays: Arrays) -> Weights:
+    try:
+        spec = spec_from_dict(json.loads(metadata["spec"]))
+        card = json.loads(metadata["card"])
     except (KeyError, json.JSONDecodeError, RecipeError, AttributeError) as error:
         raise PainterError(
             f"{path} does not say which network it holds; give a file that pleinair wrote."

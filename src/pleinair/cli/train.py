@@ -35,7 +35,7 @@ def train(
     sample_every: int | None = None,
     score_every: int | None = None,
     device: str = "auto",
-    begin_with: Path | None = None,
+    init_from: Path | None = None,
     resume: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -70,8 +70,9 @@ def train(
         Steps between scores. Default: 1000.
     device
         auto, cpu, cuda or mps.
-    begin_with
-        Begin with the networks of another run of the same generator, to refine its painter.
+    init_from
+        Begin with the networks of another run, or with a painter (a name or an .onnx file), to
+        refine it or to teach it another style.
     resume
         Go on with this run, exactly as if it had not stopped. A new --steps, --epochs or
         --minutes moves its end, and rates then fall by the longer run's schedule.
@@ -100,10 +101,10 @@ def train(
 
     limits: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
     if resume is not None:
-        if recipe or out or begin_with:
+        if recipe or out or init_from:
             raise UsageError(
                 "--resume goes on by the run's own recipe in its own folder; leave --recipe, "
-                "--out and --begin-with out, or start a new run with --begin-with."
+                "--out and --init-from out, or start a new run with --init-from."
             )
         moved = {
             "photos": photos and photos.resolve(),
@@ -123,7 +124,7 @@ def train(
             **limits,
             **every,
             device=device,
-            begin_with=begin_with,
+            init_from=init_from,
         )
     return _run(plan, resume is not None)
 
