@@ -179,7 +179,9 @@ def test_four_steps_are_two_and_two(plan, name):
     assert (outcome.step, outcome.finished) == (4, True)
     first = newest(straight.out)[1]
     second = newest(parts.out)[1]
-    for part in ("networks", "ema", "generator_optimizer", "painting_pool", "torch_random"):
+    for timed in ("seconds", "plan"):
+        del first[timed], second[timed]
+    for part in first:
         assert_same(first[part], second[part], part)
     losses = [
         [
@@ -516,6 +518,24 @@ def test_a_resumed_run_keeps_its_plan(plan):
     assert (other.steps, other.minutes, other.sample_every, other.patience) == (None, 1.5, 9, 3)
     with pytest.raises(UsageError, match="at step 2 already"):
         resumed_plan(there.out, print, steps=1)
+
+
+# --- TensorBoard ------------------------------------------------------------------------------
+
+
+def test_tensorboard_gets_curves_and_sheets_once_each(plan):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    there = plan(tiny("light"), "run", steps=4, tensorboard=True)
+    train(there, Ear(at=3, action=lambda: os.kill(os.getpid(), signal.SIGINT)))
+    train(resumed_plan(there.out, print), Ear(), resume=True)
+    board = EventAccumulator(str(there.out / "tensorboard"))
+    board.Reload()
+    tags = board.Tags()
+    assert "samples" in tags["images"]
+    assert "losses/cycle" in tags["scalars"]
+    assert [event.step for event in board.Scalars("losses/painting_discriminator")] == [1, 2, 3, 4]
 
 
 # --- kill -9 ----------------------------------------------------------------------------------

@@ -30,13 +30,14 @@ class Plan:
     sample_every: int = TRAIN.sample_every
     score_every: int = TRAIN.score_every
     log_every: int = TRAIN.log_every
+    tensorboard: bool = False
     device: str = "auto"
     init_from: Path | None = None  # a run or a painter whose networks this one takes over
 
 
 KEPT = (
     *("photos", "paintings", "seed", "steps", "epochs", "minutes", "patience"),
-    *("checkpoint_every", "sample_every", "score_every", "log_every"),
+    *("checkpoint_every", "sample_every", "score_every", "log_every", "tensorboard"),
 )
 
 

@@ -25,6 +25,7 @@ from pleinair.schedules import (
     rate_factor,
     warmup_factor,
 )
+from pleinair.team import Team
 from pleinair.weights import Weights
 
 Losses = dict[str, Tensor]
@@ -39,7 +40,7 @@ class Session:
     """A run in memory: all that a step reads and changes."""
 
     recipe: Recipe
-    device: torch.device
+    team: Team
     networks: Networks
     ema: Networks | None  # the generators' moving averages; its discriminators are not used
     generator_optimizer: torch.optim.Adam
@@ -52,16 +53,20 @@ class Session:
     before: list[dict[str, Any]] = field(default_factory=list)  # runs that this one began with
 
     @classmethod
-    def start(cls, recipe: Recipe, seed: int, device: torch.device) -> Session:
-        """Fresh networks from a seed."""
+    def start(cls, recipe: Recipe, seed: int, team: Team | torch.device) -> Session:
+        """Fresh networks from a seed, the same in every process of a team."""
+        team = Team(team) if isinstance(team, torch.device) else team
+        device = team.device
         torch.manual_seed(seed)
         networks = Networks.build(recipe)
         for network in networks.by_name().values():
             network.to(device).train()
         ema = deepcopy(networks) if recipe.ema_decay > 0 else None
+        if team.rank > 0:
+            torch.manual_seed(seed + 1_000_003 * team.rank)  # dropout and noise of its own
         return cls(
             recipe,
-            device,
+            team,
             networks,
             ema,
             _adam([*networks.generators, *networks.heads], recipe.generator_rate, recipe),
@@ -71,26 +76,36 @@ class Session:
         )
 
     @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.team.device
+
+    @property
     def best(self) -> Networks:
         """The networks that samples and exports use."""
         return self.ema or self.networks
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on but the data streams, for a checkpoint."""
-        cuda = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
         return {
             "networks": {n: net.state_dict() for n, net in self.networks.by_name().items()},
             "ema": [net.state_dict() for net in self.ema.generators] if self.ema else [],
             "generator_optimizer": self.generator_optimizer.state_dict(),
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "painting_pool": self.painting_pool.pictures,
-            "photo_pool": self.photo_pool.pictures,
-            "torch_random": torch.get_rng_state(),
-            "cuda_random": cuda,
             "step": self.step,
             "seconds": self.seconds,
             "accuracy": self.accuracy,
             "before": self.before,
+        }
+
+    def own_state(self) -> dict[str, Any]:
+        """What each process of a team has for itself: pools and random states."""
+        cuda = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
+        return {
+            "painting_pool": [picture.cpu() for picture in self.painting_pool.pictures],
+            "photo_pool": [picture.cpu() for picture in self.photo_pool.pictures],
+            "torch_random": torch.get_rng_state(),
+            "cuda_random": cuda,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -102,14 +117,17 @@ class Session:
                 network.load_state_dict(values)
         self.generator_optimizer.load_state_dict(state["generator_optimizer"])
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.painting_pool.pictures = [p.to(self.device) for p in state["painting_pool"]]
-        self.photo_pool.pictures = [p.to(self.device) for p in state["photo_pool"]]
         self.step, self.seconds = state["step"], state["seconds"]
         self.accuracy = state.get("accuracy", 0.5)
         self.before = state.get("before", [])
-        torch.set_rng_state(state["torch_random"])
-        if self.device.type == "cuda" and state["cuda_random"]:
-            torch.cuda.set_rng_state_all(state["cuda_random"])
+
+    def restore_own(self, own: dict[str, Any]) -> None:
+        """Go on from `own`, which the same process of a team of the same size gave."""
+        self.painting_pool.pictures = [p.to(self.device) for p in own["painting_pool"]]
+        self.photo_pool.pictures = [p.to(self.device) for p in own["photo_pool"]]
+        torch.set_rng_state(own["torch_random"])
+        if self.device.type == "cuda" and own["cuda_random"]:
+            torch.cuda.set_rng_state_all(own["cuda_random"])
 
     def is_finite(self) -> bool:
         """Whether every weight is still a number."""
@@ -188,6 +206,10 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
         few = slice(recipe.batch)
         fakes = _update_generators(session, photo[few], painting[few], progress, found)
     _update_discriminators(session, (painting, photo), fakes, found)
+    session.team.average(list(found.values()))
+    if recipe.augment_above < 1.0:
+        right = [float(found[key]) for key in found if key.endswith("_accuracy")]
+        session.accuracy += 0.05 * (sum(right) / len(right) - session.accuracy)
     session.step += 1
     return found
 
@@ -209,6 +231,7 @@ def _update_generators(
         found["ripple"] = ripple.detach()
     session.generator_optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
+    session.team.average_gradients([*nets.generators, *nets.heads])
     session.generator_optimizer.step()
     if session.ema:
         _average(session.ema.generators, nets.generators, ema_decay(session.step, recipe))
@@ -336,10 +359,8 @@ def _update_discriminators(
         found[f"{side}_accuracy"] = losses.discriminator_accuracy(
             kind, real_logits.detach(), fake_logits.detach()
         )
+    session.team.average_gradients(nets.discriminators)
     session.discriminator_optimizer.step()
-    if recipe.augment_above < 1.0:
-        right = [float(found[key]) for key in found if key.endswith("_accuracy")]
-        session.accuracy += 0.05 * (sum(right) / len(right) - session.accuracy)
 
 
 def _translate(

@@ -15,14 +15,16 @@ from typing import Any, Protocol
 import torch
 
 from pleinair import checkpoint, data, hub, monitoring, weights
+from pleinair.board import Board
 from pleinair.config import TRAIN, size_multiple
 from pleinair.engines import engine, features
-from pleinair.errors import OutputError, TrainingError, UsageError
+from pleinair.errors import OutputError, TrainingError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
 from pleinair.plan import KEPT, Limit, Plan
 from pleinair.recipes import recipe_to_dict
 from pleinair.session import Losses, Session, train_step
+from pleinair.team import Team
 
 
 class Listener(Protocol):
@@ -52,12 +54,16 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
     """
     torch.set_flush_denormal(True)  # a vanishing gradient must not cost 100 times more
     run = _Run.prepare(plan, listener, resume)
+    team = run.session.team
     with _interruptible() as interrupted:
         if not resume:
             run.save()  # a kill in the first minutes must find something to go on with
-        while not (run.finished or interrupted()):
+        ended = run.finished
+        while not ended:
             run.step()
-            run.tell(ended=run.finished or interrupted())
+            ended = bool(team.first_says(run.finished or interrupted()))
+            run.tell(ended)
+    run.close()
     verdict = monitoring.closing_words(run.scores, run.session.step, plan.out)
     return Outcome(plan.out, run.session.step, run.finished, verdict)
 
@@ -80,9 +86,11 @@ class _Run:
     scores: list[Score]
     started: float = 0.0
     judge: Judge | None = None
+    board: Board | None = None
 
     @classmethod
     def prepare(cls, plan: Plan, listener: Listener, resume: bool) -> _Run:
+        team = Team.join(plan.device)
         # Data: two endless streams, each with its own shuffle.
         recipe = plan.recipe
         cache = TRAIN.cache_mib * 2**20 // 2
@@ -104,7 +112,7 @@ class _Run:
                 f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
             )
         # Networks: fresh, those of another run, or all as they were.
-        session = Session.start(recipe, plan.seed, _device(plan.device))
+        session = Session.start(recipe, plan.seed, team)
         run = cls(
             *(plan, listener, session, photo_stream, painting_stream, limit, fixed),
             means=_Means(),
@@ -114,6 +122,8 @@ class _Run:
             run.restore(checkpoint.load_latest(plan.out, listener.note)[1])
         elif plan.init_from is not None:
             _init(session, plan.init_from, listener)
+        if plan.tensorboard and team.is_first:
+            run.board = Board(plan.out, session.step)
         run.started = time.perf_counter() - session.seconds
         return run
 
@@ -135,7 +145,7 @@ class _Run:
         photo = torch.from_numpy(self.photos.next_batch()).to(session.device)
         painting = torch.from_numpy(self.paintings.next_batch()).to(session.device)
         self.means.add(train_step(session, photo, painting, self.progress))
-        session.seconds = time.perf_counter() - self.started
+        session.seconds = session.team.first_says(time.perf_counter() - self.started)
         shown = self.means.shown
         if not all(math.isfinite(value) for value in shown.values()):
             raise TrainingError(
@@ -147,21 +157,29 @@ class _Run:
 
     def tell(self, ended: bool) -> None:
         """History, sheets, scores and checkpoints, each in its turn."""
-        step, plan = self.session.step, self.plan
-        history = plan.out / "history.jsonl"
-        if step % plan.log_every == 0 or ended:
-            line = {"step": step, "seconds": round(self.session.seconds, 2), **self.means.flush()}
-            monitoring.append_history(history, line)
-        scored = step % plan.score_every == 0 or (ended and self.scores and self.finished)
-        if scored and not (self.scores and self.scores[-1].step == step):
-            self.score(history)
-        if step % plan.sample_every == 0 or ended:
-            self.sample(history)
-        best = bool(self.scores) and monitoring.best_of(self.scores).step == step
-        if step % plan.checkpoint_every == 0 or ended or best:
+        step, plan, team = self.session.step, self.plan, self.session.team
+        best = False
+        if team.is_first:
+            if step % plan.log_every == 0 or ended:
+                seconds = round(self.session.seconds, 2)
+                line = {"step": step, "seconds": seconds, **self.means.flush()}
+                self.write(line)
+            scored = step % plan.score_every == 0 or (ended and self.scores and self.finished)
+            if scored and not (self.scores and self.scores[-1].step == step):
+                self.score()
+            if step % plan.sample_every == 0 or ended:
+                self.sample()
+            best = bool(self.scores) and monitoring.best_of(self.scores).step == step
+        if step % plan.checkpoint_every == 0 or ended or team.first_says(best):
             self.save()
 
-    def score(self, history: Path) -> None:
+    def write(self, line: dict[str, Any]) -> None:
+        """A line of history, for files and for TensorBoard."""
+        monitoring.append_history(self.plan.out / "history.jsonl", line)
+        if self.board is not None:
+            self.board.scalars(line)
+
+    def score(self) -> None:
         """Compare what the painter makes of photos with paintings."""
         self.judge = self.judge or _judge(self)
         if self.judge is None:
@@ -169,24 +187,28 @@ class _Run:
         paint = engine(self.session.best.painting_generator, self.session.device)
         found = self.judge.score(self.session.step, paint)
         self.scores.append(found)
-        monitoring.append_history(history, asdict(found))
+        self.write(asdict(found))
         self.listener.note(
             f"step {found.step:,}: KID-Lite0 {found.kid:.4f} to the paintings "
             f"(photos {found.photos_kid:.4f})"
         )
 
-    def sample(self, history: Path) -> None:
+    def sample(self) -> None:
         """A sheet of fixed photos, their signs of life, and the curves."""
         session, plan = self.session, self.plan
         back = session.best.photo_generator
+        sheet = plan.out / "samples" / f"{session.step:08d}.png"
         health = monitoring.sample(
             self.fixed,
             engine(session.best.painting_generator, session.device),
             engine(back, session.device) if back is not None else None,
-            plan.out / "samples" / f"{session.step:08d}.png",
+            sheet,
         )
-        monitoring.append_history(history, {"step": session.step, **asdict(health)})
-        monitoring.plot_losses(monitoring.read_history(history), plan.out / "losses.png")
+        self.write({"step": session.step, **asdict(health)})
+        if self.board is not None:
+            self.board.sheet(sheet, session.step)
+        history = monitoring.read_history(plan.out / "history.jsonl")
+        monitoring.plot_losses(history, plan.out / "losses.png")
         if session.step < 2 * session.recipe.warmup_steps:
             return  # too early to tell
         shown = [value for name, value in self.means.shown.items() if name.endswith("_accuracy")]
@@ -202,7 +224,10 @@ class _Run:
                 "whole: lower generator_rate and discriminator_rate in a recipe file, and "
                 f"--init-from {out} from there."
             )
-        checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, self.state())
+        state = self.state()
+        if not session.team.is_first:
+            return
+        checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, state)
         if not self.scores:
             save_painter(session, self.plan, None)
         elif monitoring.best_of(self.scores).step == session.step:
@@ -210,11 +235,18 @@ class _Run:
             save_painter(session, self.plan, self.scores[-1])
         checkpoint.prune(out, TRAIN.checkpoints_kept)
 
+    def close(self) -> None:
+        """Leave nothing waiting."""
+        if self.board is not None:
+            self.board.close()
+        self.session.team.leave()
+
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain values and tensors."""
         plan = {name: getattr(self.plan, name) for name in KEPT}
         return {
             **self.session.state(),
+            "team": self.session.team.gather(self.session.own_state()),
             "photo_stream": self.photos.state(),
             "painting_stream": self.paintings.state(),
             "means": self.means.state(),
@@ -225,10 +257,21 @@ class _Run:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; forget what was told after it."""
         self.session.restore(state)
+        # Before there were teams, what is a process's own lay beside the rest.
+        own, team = state.get("team", [state]), self.session.team
+        if len(own) == team.size:
+            self.session.restore_own(own[team.rank])
+        else:
+            self.listener.note(
+                f"the run had {len(own)} processes and now has {team.size}: it goes on, no longer "
+                "as an exact continuation."
+            )
         self.photos.restore(state["photo_stream"])
         self.paintings.restore(state["painting_stream"])
         self.means.restore(state.get("means", {}))
         self.scores = [Score(**score) for score in state.get("scores", [])]
+        if not team.is_first:
+            return
         monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
 
 
@@ -348,17 +391,3 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
-
-
-def _device(name: str) -> torch.device:
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if not there.get(name, False):
-        found = ", ".join(["auto", *(kind for kind, is_there in there.items() if is_there)])
-        raise UsageError(f"device {name!r} is not at hand; use one of {found}.")
-    return torch.device(name)

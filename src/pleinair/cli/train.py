@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +35,7 @@ def train(
     checkpoint_every: int | None = None,
     sample_every: int | None = None,
     score_every: int | None = None,
+    tensorboard: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
     init_from: Path | None = None,
     resume: Path | None = None,
@@ -68,6 +70,8 @@ def train(
         Steps between sample sheets. Default: 250.
     score_every
         Steps between scores. Default: 1000.
+    tensorboard
+        Write curves and sheets to RUN/tensorboard, too.
     device
         auto, cpu, cuda or mps.
     init_from
@@ -93,8 +97,9 @@ def train(
         "patience": patience,
     }
     every: dict[str, Any] = {n: value for n, value in numbers.items() if value is not None}
-    for name, value in every.items():
-        if value < 1:
+    every |= {"tensorboard": True} if tensorboard else {}
+    for name, value in numbers.items():
+        if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value} found; give at least 1.")
     training_room()
     from pleinair.plan import Plan, resumed_plan
@@ -130,8 +135,8 @@ def train(
 
 
 def _check_out(out: Path) -> None:
-    if not out.exists():
-        return
+    if not out.exists() or not _is_first():
+        return  # another process of the team looks, and may have begun already
     # What a kill in the first seconds leaves is in nobody's way.
     empty = out.is_dir() and not any(
         path.is_file() and not path.name.endswith(".part") for path in out.rglob("*")
@@ -153,9 +158,13 @@ def _run(plan: Plan, resume: bool) -> int:
 
     from pleinair.training import train as run_training
 
-    with progress_bar(TextColumn("{task.fields[detail]}")) as progress:
-        listener = _Bar(progress)
+    first = _is_first()
+    detail = TextColumn("{task.fields[detail]}")
+    with progress_bar(detail, quiet=not first) as progress:
+        listener = _Bar(progress) if first else _Silence()
         outcome = run_training(plan, listener, resume)
+    if not first:
+        return 0
     if not outcome.finished:
         say(f"stopped at step {outcome.step}; go on with: pleinair train --resume {outcome.run}")
         print(outcome.run)
@@ -179,6 +188,21 @@ def _export(run: Path) -> Path | None:
         say(f"pleinair: {error} The run itself is whole.")
         return None
     return target
+
+
+def _is_first() -> bool:
+    # torchrun and accelerate number the processes of a team so.
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+class _Silence:
+    """The listener of processes that leave talking to the first."""
+
+    def progress(self, step: int, part: float, values: dict[str, float]) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
 
 
 class _Bar:
