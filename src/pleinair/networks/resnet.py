@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pleinair.config import ResNetSpec
 from pleinair.networks.norm import InstanceNorm, init_normal
+from pleinair.networks.winograd import WinogradConv2d
 
 
 class ResidualBlock(nn.Module):
@@ -18,11 +19,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            WinogradConv2d(channels, channels, 3),
             InstanceNorm(channels, affine=False),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            WinogradConv2d(channels, channels, 3),
             InstanceNorm(channels, affine=False),
         )
 
