@@ -317,12 +317,17 @@ def test_a_loss_that_is_no_number_stops_the_run(plan, monkeypatch):
         train(plan(tiny("light"), "run"), Ear())
 
 
-def test_resuming_needs_the_same_pictures(plan):
+def test_resuming_goes_on_with_what_is_left(plan):
     there = plan(tiny("light"), "run", steps=2)
     train(there, Ear())
     (there.photos / "000.png").unlink()
-    with pytest.raises(DataError, match="other pictures"):
-        train(training.resumed_plan(there.out, steps=3), Ear(), resume=True)
+    ear = Ear()
+    assert train(training.resumed_plan(there.out, steps=3), ear, resume=True).step == 3
+    assert [note for note in ear.notes if "no longer as an exact continuation" in note]
+    for file in there.photos.iterdir():
+        file.rename(file.with_stem(f"other-{file.stem}"))
+    with pytest.raises(DataError, match="none of the 2 pictures"):
+        train(training.resumed_plan(there.out, steps=4), Ear(), resume=True)
 
 
 def test_damaged_checkpoints_are_answered_in_one_sentence(tmp_path):

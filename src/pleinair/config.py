@@ -244,9 +244,27 @@ class ExportSettings:
     tolerance: float = 1e-4  # largest difference to PyTorch, in units of [-1, 1]
 
 
+@dataclass(frozen=True)
+class DataSettings:
+    """Limits of training sets: what is read, decoded ahead, downloaded and unpacked."""
+
+    batches_ahead: int = 4  # of each domain, ready while a step runs
+    decoders: int = 2  # threads of each domain
+    max_picture_bytes: int = 512 * 2**20  # of one picture inside an archive or a shard
+    max_download_bytes: int = 64 * 2**30
+    max_unpacked_bytes: int = 64 * 2**30  # of a whole archive
+    max_unpacked_files: int = 2_000_000
+    row_group_bytes: int = 256 * 2**20  # of parquet kept in memory
+    timeout: float = 30.0  # seconds without a word from a server
+    tries: int = 5  # in a row that bring nothing new
+    first_wait: float = 1.0  # seconds before the second try, then twice as long each time
+    longest_wait: float = 60.0
+
+
 PAINT = PaintSettings()
 TRAIN = TrainSettings()
 EXPORT = ExportSettings()
+DATA = DataSettings()
 
 PICTURE_SUFFIXES = frozenset(
     [
@@ -264,4 +282,5 @@ PICTURE_SUFFIXES = frozenset(
         ".jfif",
     ]
 )
+MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])
 PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from pleinair import checkpoint, data, monitoring, weights
+from pleinair import checkpoint, data, monitoring, prefetch, weights
 from pleinair.config import TRAIN, Recipe, size_multiple
 from pleinair.errors import CheckpointError, OutputError, TrainingError, UsageError
 from pleinair.images import Pixels
@@ -72,8 +72,8 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
     cache = TRAIN.cache_mib * 2**20 // 2
     photos = data.Pictures(plan.photos, recipe.resize_max, cache, listener.note)
     paintings = data.Pictures(plan.paintings, recipe.resize_max, cache, listener.note)
-    photo_stream = data.Stream(photos, recipe, (plan.seed, 0))
-    painting_stream = data.Stream(paintings, recipe, (plan.seed, 1))
+    photo_stream = prefetch.Prefetched(data.Stream(photos, recipe, (plan.seed, 0)))
+    painting_stream = prefetch.Prefetched(data.Stream(paintings, recipe, (plan.seed, 1)))
     side = max(64, recipe.resize_min)
     fixed = monitoring.fixed_photos(
         photos.first(TRAIN.sample_photos), side, size_multiple(recipe.generator)
@@ -114,7 +114,7 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
     # Steps: draw, learn, tell.
     started = time.perf_counter() - session.seconds
     means = _Means()
-    with _interruptible() as interrupted:
+    with _interruptible() as interrupted, photo_stream, painting_stream:
         while not limit.reached(session) and not interrupted():
             photo = torch.from_numpy(photo_stream.next_batch()).to(session.device)
             painting = torch.from_numpy(painting_stream.next_batch()).to(session.device)
