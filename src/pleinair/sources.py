@@ -65,11 +65,11 @@ def open_source(place: Path) -> Source:
         raise DataError(
             f"{place} cannot be read ({error.strerror or error}); check its permissions."
         ) from error
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or zipfile.is_zipfile(archive):
+    if archive != place or head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        if not zipfile.is_zipfile(archive) and not head.startswith(b"PK"):
+            raise DataError(f"{archive} is not a folder nor a zip file, so {place} is not in it.")
         inside = place.relative_to(archive).as_posix()
         return _open_zip(place, archive, "" if inside == "." else inside)
-    if archive != place:
-        raise DataError(f"{archive} is not a folder nor a zip file, so {place} is not in it.")
     if parquet.looks_like_parquet(head):
         return parquet.ParquetPictures(place, [(place.name, place)])
     if place.suffix.lower() in MANIFEST_SUFFIXES:
@@ -188,6 +188,8 @@ def _open_zip(place: Path, path: Path, inside: str) -> Source:
         for info in archive.infolist()
         if info.filename.startswith(prefix) and not info.is_dir()
     }
+    if inside in archive.namelist():  # one shard, named itself
+        members = {place.name: inside}
     members = {name: members[name] for name in sorted(members, key=_parts)}
     pictures = {name: full for name, full in members.items() if _is_picture(name)}
     shards = {
