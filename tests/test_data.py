@@ -34,10 +34,11 @@ def pictures(path, notes=None, cache=2**20):
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
-    """Five pictures for tests that hypothesis repeats."""
+    """Five pictures and a broken one, for tests that hypothesis repeats."""
     path = tmp_path_factory.mktemp("shelf")
     for index in range(5):
         Image.fromarray(picture(40, 48, seed=index)).save(path / f"{index}.png")
+    (path / "half.png").write_bytes((path / "0.png").read_bytes()[:900])
     return path
 
 

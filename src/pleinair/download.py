@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pleinair import __version__
 from pleinair.config import DATA
 from pleinair.errors import DataError, OutputError
 
@@ -83,9 +82,13 @@ def fetch(
             wait = DATA.first_wait if now > most else wait
             most = max(most, now)
             if failed >= DATA.tries:
+                kept = (
+                    f"; the {now:,} bytes of it are kept to go on with"
+                    if request.can_go_on()
+                    else ""
+                )
                 raise DataError(
-                    f"{url} could not be downloaded: {error}; the {now:,} bytes of it are kept, "
-                    "so try again later to go on."
+                    f"{url} could not be downloaded: {error}{kept}; try again later."
                 ) from error
             time.sleep(min(error.wait if error.wait is not None else wait, DATA.longest_wait))
             wait *= 2
@@ -114,11 +117,16 @@ class _Download:
         """Bytes that are here."""
         return self.part.stat().st_size if self.part.exists() else 0
 
+    def can_go_on(self) -> bool:
+        """Whether what is here counts the next time."""
+        start, validator = self._part_to_go_on_with()
+        return start > 0 and validator is not None
+
     def go_on(self) -> None:
         """Ask for what is missing and write it. Raises _Retry, DataError, OutputError."""
         url = urllib.parse.quote(self.url, safe="%/:=&?~#+!$,;'@()*[]")
         request = urllib.request.Request(url)  # noqa: S310 -- http and https only
-        request.add_header("User-Agent", f"pleinair/{__version__}")
+        request.add_header("User-Agent", "pleinair")
         for name, value in self.headers.items():
             # Not sent on to where a redirect leads.
             request.add_unredirected_header(name, value)

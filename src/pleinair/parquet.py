@@ -13,6 +13,8 @@ from pleinair.errors import DataError, ImageError, MissingExtraError
 
 COLUMN = "image"
 
+# The kinds of Python's own under which Arrow raises its errors.
+_BROKEN = (OSError, ValueError, LookupError, TypeError, RuntimeError, MemoryError)
 _HELD_OUT = re.compile(r"(test|val|valid|validation)\b", re.IGNORECASE)
 
 
@@ -48,7 +50,7 @@ class ParquetPictures:
                     sizes = [
                         file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)
                     ]
-            except (OSError, ValueError) as error:
+            except _BROKEN as error:
                 raise _damaged(path, error) from error
             rows = [(path, group, row) for group, size in enumerate(sizes) for row in range(size)]
             names = [f"{name}/{number:07d}" for number in range(len(rows))]
@@ -68,9 +70,9 @@ class ParquetPictures:
         try:
             with self._lock:
                 value = self._group(path, group)[row].as_py()
-        except (OSError, ValueError, IndexError) as error:
+        except _BROKEN as error:
             raise ImageError(
-                f"{name} is damaged or cut short ({error}); get a whole copy."
+                f"{name} is damaged or cut short ({_line(error)}); get a whole copy."
             ) from error
         data = value.get("bytes") if isinstance(value, dict) else value
         if not data:
@@ -106,7 +108,11 @@ def _check_schema(schema: Any, path: Path) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is no whole parquet file ({error}); get a whole copy.")
+    return DataError(f"{path} is no whole parquet file ({_line(error)}); get a whole copy.")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())  # Arrow's words may have several lines
 
 
 def _pyarrow() -> Any:

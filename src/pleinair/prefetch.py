@@ -28,10 +28,10 @@ class Prefetched:
 
     One thread draws batches in order, so that they are those of the plain stream whatever the
     timing; others decode the pictures that come next. `state()` is that after the last batch that
-    was handed out, so a run resumes bit for bit. What goes wrong is raised, and said through
-    `pictures.warn`, in `next_batch()` of the caller's thread, where its turn comes. Threads begin
-    with the first batch; `close()` or leaving the context ends them, as do the garbage collector
-    and the interpreter's exit. Until closed, the stream is used through this only.
+    was handed out, so a run resumes bit for bit. An error is raised by the `next_batch()` whose
+    batch it spoils; words for `pictures.warn` are said there too, in the caller's thread. Threads
+    begin with the first batch; `close()` or leaving the context ends them, as do the garbage
+    collector and the interpreter's exit. Until closed, the stream is used through this only.
     """
 
     def __init__(

@@ -27,8 +27,7 @@ def get(
     Parameters
     ----------
     name
-        monet2photo, vangogh2photo, cezanne2photo or ukiyoe2photo, as the CycleGAN authors made
-        them; kaggle for gan-getting-started, with your own token; or the address of a zip file.
+        monet2photo, vangogh2photo, cezanne2photo, ukiyoe2photo, kaggle, or a zip's address.
     out
         Folder to make. Default: one named as the set, here.
     sha256

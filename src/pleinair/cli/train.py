@@ -42,9 +42,9 @@ def train(
     Parameters
     ----------
     photos
-        Folder of photos.
+        Folder, zip file, TFRecord or parquet shards, or manifest of photos.
     paintings
-        Folder of paintings.
+        The same of paintings.
     out
         Folder for the run: checkpoints, samples, history.jsonl, losses.png, the painter.
     recipe
