@@ -21,6 +21,7 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/data.py
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py

@@ -6,8 +6,11 @@ import contextlib
 import dataclasses
 import io
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+from cyclopts import App
 from rich.console import Console
 
 from pleinair import config
@@ -26,6 +29,15 @@ def help_of(command: list[str]) -> str:
     return "\n".join(line.rstrip() for line in page.getvalue().strip().splitlines())
 
 
+def commands() -> Iterator[list[str]]:
+    """Every command, and the sub-commands of each."""
+    for name in COMMANDS:
+        yield [name]
+        command = getattr(import_module(f"pleinair.cli.{name}"), name)
+        if isinstance(command, App):
+            yield from ([name, under] for under in command if not under.startswith("-"))
+
+
 def recipes() -> str:
     """The three recipes side by side."""
     names = list(config.RECIPES)
@@ -42,7 +54,7 @@ def recipes() -> str:
 def page() -> str:
     """The whole page."""
     parts = ["# Command line", "", "Made by `make docs`; do not edit.", ""]
-    for command in ([], *([name] for name in COMMANDS)):
+    for command in ([], *commands()):
         title = " ".join(["pleinair", *command])
         parts += [f"## `{title}`", "", "```text", help_of(command), "```", ""]
     parts += ["## Recipes", "", recipes(), ""]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cyclopts import App
 from PIL import Image
 
 from pleinair import cli, metrics
@@ -397,7 +398,8 @@ def test_training_without_torch_says_what_to_install():
 def test_the_list_of_commands_says_what_each_says_of_itself():
     for name, words in cli.COMMANDS.items():
         command = getattr(import_module(f"pleinair.cli.{name}"), name)
-        assert command.__doc__.splitlines()[0] == words
+        said = command.help if isinstance(command, App) else command.__doc__
+        assert said.splitlines()[0] == words
 
 
 def test_the_list_of_commands_loads_none_of_them():

@@ -334,12 +334,17 @@ def test_a_loss_that_is_no_number_stops_the_run(plan, monkeypatch):
         train(plan(tiny("light"), "run"), Ear())
 
 
-def test_resuming_needs_the_same_pictures(plan):
+def test_resuming_goes_on_with_what_is_left(plan):
     there = plan(tiny("light"), "run", steps=2)
     train(there, Ear())
     (there.photos / "000.png").unlink()
-    with pytest.raises(DataError, match="other pictures"):
-        train(resumed_plan(there.out, print, steps=3), Ear(), resume=True)
+    ear = Ear()
+    assert train(resumed_plan(there.out, print, steps=3), ear, resume=True).step == 3
+    assert [note for note in ear.notes if "no longer as an exact continuation" in note]
+    for file in there.photos.iterdir():
+        file.rename(file.with_stem(f"other-{file.stem}"))
+    with pytest.raises(DataError, match="none of the 2 pictures"):
+        train(resumed_plan(there.out, print, steps=4), Ear(), resume=True)
 
 
 def test_damaged_checkpoints_are_answered_in_one_sentence(tmp_path):
@@ -518,6 +523,74 @@ def test_a_resumed_run_keeps_its_plan(plan):
     assert (other.steps, other.minutes, other.sample_every, other.patience) == (None, 1.5, 9, 3)
     with pytest.raises(UsageError, match="at step 2 already"):
         resumed_plan(there.out, print, steps=1)
+
+
+# --- several processes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("launch", [["torchrun"], ["accelerate", "launch", "--cpu"]])
+def test_two_processes_give_the_losses_of_one_with_twice_the_batch(folder, tmp_path, launch):
+    pytest.importorskip("accelerate")
+    options = ["--photos", folder("photos", 5), "--paintings", folder("paintings", 3, seed=9)]
+    options += ["--steps", 4, "--device", "cpu", "--checkpoint-every", 2, "--sample-every", 2]
+    runs = []
+    for batch in (1, 2):
+        recipe = tmp_path / f"batch{batch}.toml"
+        recipe.write_text(
+            f'base = "paper"\nbatch = {batch}\ndiscriminator_batch = {2 * batch}\n'
+            "crop = 32\nresize_min = 32\nresize_max = 40\npool_size = 0\n"
+            "[generator]\nchannels = 4\nblocks = 1\n[discriminator]\nchannels = 4\nlayers = 2\n"
+        )
+        out = tmp_path / f"run{batch}"
+        runs.append(out)
+        arguments = [*map(str, options), "--recipe", str(recipe), "--out", str(out)]
+        if batch == 1:
+            many = {
+                "torchrun": ["torchrun", "--standalone", "--nproc-per-node", "2"],
+                "accelerate": [
+                    *launch,
+                    "--num_processes",
+                    "2",
+                    "--num_machines",
+                    "1",
+                    "--mixed_precision",
+                    "no",
+                    "--dynamo_backend",
+                    "no",
+                ],
+            }[launch[0]]
+            command = [Path(sys.executable).parent / many[0], *many[1:], "-m", "pleinair"]
+            done = subprocess.run(
+                [*map(str, command), "train", *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.split() == [str(out)]
+        else:
+            subprocess.run(
+                [sys.executable, "-m", "pleinair", "train", *arguments],
+                check=True,
+                capture_output=True,
+            )
+    (_, two), (_, one) = (newest(run) for run in runs)
+    assert len(two["team"]) == 2
+    for key in ("painting_generator", "painting_discriminator", "photo_discriminator", "cycle"):
+        assert two["means"]["shown"][key] == pytest.approx(one["means"]["shown"][key], rel=1e-4)
+    for key, value in one["networks"]["painting_generator"].items():
+        torch.testing.assert_close(
+            two["networks"]["painting_generator"][key], value, rtol=1e-3, atol=1e-5
+        )
+    # With another number of processes it goes on, and says so.
+    said = subprocess.run(
+        [sys.executable, "-m", "pleinair", "train", "--resume", runs[0], "--steps", "5"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stderr
+    assert "had 2 processes and now has 1" in said
 
 
 # --- TensorBoard ------------------------------------------------------------------------------

@@ -236,6 +236,58 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+# --- training sets --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set on the network."""
+
+    name: str
+    url: str  # of a zip file
+    sha256: str | None = None  # of the zip file
+    size: int | None = None  # bytes of it
+    terms: str = ""
+    photos: str | None = None  # folders inside
+    paintings: str | None = None
+    needs_kaggle: bool = False  # a token of the user's
+    help: str = ""  # what to do where the server refuses
+
+
+_AUTHORS = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
+_PAINTERS = (
+    # Sizes and checksums as TensorFlow Datasets publishes them for the same archives.
+    ("monet", 305_231_073, "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04"),
+    ("vangogh", 306_590_349, "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff"),
+    ("cezanne", 279_885_071, "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff"),
+    ("ukiyoe", 292_946_532, "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08"),
+)
+_KAGGLE = "https://www.kaggle.com/competitions/gan-getting-started"
+
+DATASETS: dict[str, Dataset] = {
+    f"{painter}2photo": Dataset(
+        name=f"{painter}2photo",
+        url=f"{_AUTHORS}/{painter}2photo.zip",
+        sha256=sha256,
+        size=size,
+        terms="CycleGAN authors' collection: paintings from WikiArt, photos from Flickr; research",
+        photos="trainB",
+        paintings="trainA",
+    )
+    for painter, size, sha256 in _PAINTERS
+} | {
+    "kaggle": Dataset(
+        name="kaggle",
+        url="https://www.kaggle.com/api/v1/competitions/data/download-all/gan-getting-started",
+        terms=f"{_KAGGLE}/rules",
+        photos="photo_jpg",
+        paintings="monet_jpg",
+        needs_kaggle=True,
+        help=f"check your token, and accept the rules at {_KAGGLE}/rules",
+    ),
+}
+
+
 # --- commands -------------------------------------------------------------------------------
 
 
@@ -265,7 +317,7 @@ class TrainSettings:
     score_every: int = 1000  # steps
     log_every: int = 10  # steps between lines of history.jsonl
     sample_photos: int = 5
-    score_photos: int = 100  # painted for a score
+    score_photos: int = 100  # painted for a score; held out where there are 20 times as many
     score_paintings: int = 300  # that they are compared with
     score_side: int = 256  # pixels
     score_least: int = 8  # pictures of either kind; fewer tell nothing
@@ -281,9 +333,27 @@ class ExportSettings:
     tolerance: float = 1e-4  # largest difference to PyTorch, in units of [-1, 1]
 
 
+@dataclass(frozen=True)
+class DataSettings:
+    """Limits of training sets: what is read, decoded ahead, downloaded and unpacked."""
+
+    batches_ahead: int = 4  # of each domain, ready while a step runs
+    decoders: int = 2  # threads of each domain
+    max_picture_bytes: int = 512 * 2**20  # of one picture inside an archive or a shard
+    max_download_bytes: int = 64 * 2**30
+    max_unpacked_bytes: int = 64 * 2**30  # of a whole archive
+    max_unpacked_files: int = 2_000_000
+    row_group_bytes: int = 256 * 2**20  # of parquet kept in memory
+    timeout: float = 30.0  # seconds without a word from a server
+    tries: int = 5  # in a row that bring nothing new
+    first_wait: float = 1.0  # seconds before the second try, then twice as long each time
+    longest_wait: float = 60.0
+
+
 PAINT = PaintSettings()
 TRAIN = TrainSettings()
 EXPORT = ExportSettings()
+DATA = DataSettings()
 
 PICTURE_SUFFIXES = frozenset(
     [
@@ -301,4 +371,5 @@ PICTURE_SUFFIXES = frozenset(
         ".jfif",
     ]
 )
+MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])
 PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"

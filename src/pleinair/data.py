@@ -1,81 +1,103 @@
-"""Two unpaired folders of pictures as endless streams of training batches."""
+"""Two unpaired sets of pictures as endless streams of training batches."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pleinair import images
-from pleinair.config import PICTURE_SUFFIXES, Recipe
+from pleinair import images, sources
+from pleinair.config import Recipe
 from pleinair.errors import DataError, ImageError
 from pleinair.images import Batch, Pixels
+from pleinair.sources import Source
 
 Warn = Callable[[str], None]
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """Picture files under a folder, by name, hidden ones left out. Raises DataError for none."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; name a folder of pictures.")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
-    if not found:
-        raise DataError(f"{folder} holds no picture; put JPEG, PNG or WebP files there.")
-    return found
+def set_apart(place: Path, val: Path | None, most: int) -> tuple[Source, Source | None]:
+    """The pictures of a place to train on, and those to score by.
+
+    The latter are those of `val`, else those that a manifest holds out, else `most` by a hash of
+    their names where there are twenty times as many; else None. Raises DataError.
+    """
+    source = sources.open_source(place)
+    if val is not None:
+        return sources.split(source, 0)[0], sources.open_source(val)
+    enough = len(source.names) >= 20 * most
+    return sources.split(source, most if enough else 0)
 
 
 class Pictures:
-    """The pictures of a folder, decoded once and kept as uint8 within a memory budget.
+    """The pictures of a place, decoded once and kept as uint8 within a memory budget.
 
-    A file that cannot be read is named through `warn` and never drawn again; when none is left,
-    DataError is raised.
+    Of a source that holds some out itself, as a manifest may, the others are taken. A file that
+    cannot be read is named through `warn` and never drawn again; when none is left, DataError is
+    raised. Threads may share one.
     """
 
-    def __init__(self, folder: Path, shortest: int, cache_bytes: int, warn: Warn) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | Source, shortest: int, cache_bytes: int, warn: Warn) -> None:
+        source = sources.open_source(folder) if isinstance(folder, Path) else folder
+        self.source, _ = sources.split(source, 0)
         self.shortest = shortest
         self.warn = warn
-        self.paths = find_pictures(folder)
         self.bad: set[int] = set()
         self._cache: dict[int, Pixels] = {}
         self._cache_left = cache_bytes
-        for index, path in enumerate(self.paths):
-            try:
-                images.probe(path)
-            except ImageError as error:
-                self._skip(index, error)
+        self._lock = threading.Lock()
+        if self.source.files:  # elsewhere a header costs as much as the picture
+            for index in range(len(self)):
+                try:
+                    images.probe(self.source.read(index))
+                except ImageError as error:
+                    self._skip(index, error)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the pictures, relative to their place, in the order of their numbers."""
+        return self.source.names
+
+    @property
+    def place(self) -> Path:
+        """Where the pictures are, for people."""
+        return self.source.place
 
     def get(self, index: int) -> Pixels | None:
         """Pixels of one picture, uint8 (H, W, 3); None where the file cannot be read."""
+        pixels = self.kept(index)
+        if pixels is not None:
+            return pixels
         if index in self.bad:
+            self._check_left()
             return None
-        pixels = self._cache.get(index)
-        if pixels is None:
-            try:
-                pixels = images.read_small(self.paths[index], self.shortest)
-            except ImageError as error:
-                self._skip(index, error)
-                return None
-            if pixels.nbytes <= self._cache_left:
+        try:
+            encoded = self.source.read(index)
+            name = "" if isinstance(encoded, Path) else f"{self.place}: {self.names[index]}"
+            pixels = images.read_small(encoded, self.shortest, name)
+        except ImageError as error:
+            self._skip(index, error)
+            return None
+        with self._lock:
+            if index not in self._cache and pixels.nbytes <= self._cache_left:
                 self._cache[index] = pixels
                 self._cache_left -= pixels.nbytes
         return pixels
 
+    def kept(self, index: int) -> Pixels | None:
+        """Pixels of a picture that is in memory already, else None."""
+        return self._cache.get(index)
+
     def first(self, count: int) -> list[Pixels]:
         """The first `count` readable pictures by name, for sample sheets."""
         found: list[Pixels] = []
-        for index in range(len(self.paths)):
+        for index in range(len(self)):
             if len(found) == count:
                 break
             pixels = self.get(index)
@@ -84,50 +106,92 @@ class Pictures:
         return found
 
     def _skip(self, index: int, error: ImageError) -> None:
-        self.bad.add(index)
-        self.warn(f"skipped: {error}")
-        if len(self.bad) == len(self.paths):
-            raise DataError(f"no file in {self.folder} can be read as a picture.")
+        with self._lock:
+            is_new = index not in self.bad
+            self.bad.add(index)
+        if is_new:
+            self.warn(f"skipped: {error}")
+        self._check_left()
+
+    def _check_left(self) -> None:
+        if len(self.bad) == len(self):
+            raise DataError(f"no file in {self.place} can be read as a picture.")
 
 
 class Stream:
     """Endless batches of one domain: its own shuffle, each picture once before any comes again.
 
-    Every domain has a stream of its own, so that unequal domains are both used in full.
+    Every domain has a stream of its own, so that unequal domains are both used in full. What is
+    drawn depends on the seed and the pictures alone: `decode`, which gives the pixels of a number
+    or None, may be any cache of `pictures.get`. share: (rank, size) of a team whose streams draw
+    the same batches, `size` times as large, of which each decodes its own part.
     """
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, seed: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        pictures: Pictures,
+        recipe: Recipe,
+        seed: tuple[int, ...],
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.pictures = pictures
         self.recipe = recipe
         self.random = np.random.default_rng(seed)
-        self.order: list[int] = []
+        self.order: list[int] = []  # drawn from the end
+        self.decode: Callable[[int], Pixels | None] | None = None
+        rank, size = share
+        few, more = recipe.batch, recipe.discriminator_batch - recipe.batch
+        # The generators' part of the whole batch comes first, as it does in one process.
+        self._whole = size * recipe.discriminator_batch
+        self._own = [*range(rank * few, (rank + 1) * few)]
+        self._own += range(size * few + rank * more, size * few + (rank + 1) * more)
 
     def next_batch(self) -> Batch:
         """float32 (discriminator_batch, 3, crop, crop) in [-1, 1]: resized, cropped, flipped.
 
         The generators take the first `batch` of them.
         """
-        count = self.recipe.discriminator_batch
-        crops = [self._crop(self._next_picture()) for _ in range(count)]
+        crops = []
+        for position in range(self._whole):
+            pixels = self._next_picture(position in self._own)
+            draws = self.random.random(4)  # as many whatever the picture, for those who skip it
+            if pixels is not None:
+                crops.append(self._crop(pixels, draws))
         return images.to_batch(np.stack(crops))
 
-    def _next_picture(self) -> Pixels:
+    def upcoming(self, batches: int) -> list[int]:
+        """Numbers of the pictures to decode for so many batches, up to the next shuffle."""
+        return [
+            index
+            for place, index in enumerate(reversed(self.order[-batches * self._whole :]))
+            if place % self._whole in self._own
+        ]
+
+    def _next_picture(self, own: bool) -> Pixels | None:
+        decode = self.decode or self.pictures.get
         while True:
             if not self.order:
-                self.order = self.random.permutation(len(self.pictures)).tolist()
-            pixels = self.pictures.get(self.order.pop())
+                bad = self.pictures.bad
+                shuffled = self.random.permutation(len(self.pictures)).tolist()
+                self.order = [index for index in shuffled if index not in bad]
+            index = self.order.pop() if self.order else 0  # where all are bad, get() says so
+            if not own:
+                return None
+            pixels = decode(index)
             if pixels is not None:
                 return pixels
 
-    def _crop(self, pixels: Pixels) -> Pixels:
+    def _crop(self, pixels: Pixels, draws: NDArray[np.float64]) -> Pixels:
+        """draws: four numbers in [0, 1) for size, top, left and flip."""
         recipe, crop = self.recipe, self.recipe.crop
-        shortest = int(self.random.integers(recipe.resize_min, recipe.resize_max, endpoint=True))
+        sizes = recipe.resize_max - recipe.resize_min + 1
+        shortest = recipe.resize_min + int(draws[0] * sizes)
         if min(pixels.shape[:2]) != shortest:
             pixels = images.resize_shorter(pixels, shortest)
-        top = int(self.random.integers(pixels.shape[0] - crop, endpoint=True))
-        left = int(self.random.integers(pixels.shape[1] - crop, endpoint=True))
+        top = int(draws[1] * (pixels.shape[0] - crop + 1))
+        left = int(draws[2] * (pixels.shape[1] - crop + 1))
         pixels = pixels[top : top + crop, left : left + crop]
-        if recipe.flip and self.random.random() < 0.5:
+        if recipe.flip and draws[3] < 0.5:
             pixels = pixels[:, ::-1]
         return pixels
 
@@ -136,15 +200,29 @@ class Stream:
         return {
             "random": self.random.bit_generator.state,
             "order": list(self.order),
-            "names": [str(path.relative_to(self.pictures.folder)) for path in self.pictures.paths],
+            "names": self.pictures.names,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`. Raises DataError where the folder holds other pictures than then."""
-        if state["names"] != self.state()["names"]:
-            raise DataError(
-                f"{self.pictures.folder} holds other pictures than when the run began; "
-                "restore them, or start a new run."
+        """Go on from `state`, bit for bit where the pictures are those of then, by name.
+
+        Where some came or went, a word through `pictures.warn`: those that are gone are left out,
+        new ones join with the next shuffle. Raises DataError where none of then is left.
+        """
+        then, now = state["names"], self.pictures.names
+        order = list(state["order"])
+        if then != now:
+            number = {name: index for index, name in enumerate(now)}
+            order = [number[then[index]] for index in order if then[index] in number]
+            gone, new = len(set(then) - set(now)), len(set(now) - set(then))
+            if gone == len(then):
+                raise DataError(
+                    f"{self.pictures.place} holds none of the {len(then)} pictures that the run "
+                    "began with; restore them, or start a new run."
+                )
+            self.pictures.warn(
+                f"{self.pictures.place} lacks {gone} of the pictures that the run began with and "
+                f"has {new} new ones: the run goes on, no longer as an exact continuation."
             )
         self.random.bit_generator.state = state["random"]
-        self.order = list(state["order"])
+        self.order = order

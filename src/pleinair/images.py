@@ -67,7 +67,7 @@ def read(source: Path | bytes) -> Picture:
     The first frame of an animation is taken; orientation is applied; an ICC profile is converted
     to sRGB. Raises ImageError for what is not a whole picture of a sensible size.
     """
-    name = "picture" if isinstance(source, bytes) else str(source)
+    name = _name(source)
     with _told(name):
         if isinstance(source, Path) and source.is_dir():
             raise ImageError(f"{name} is a folder; name the photos in it, as in {name}/*.jpg.")
@@ -77,13 +77,15 @@ def read(source: Path | bytes) -> Picture:
             return from_pil(image)
 
 
-def read_small(source: Path, shortest: int) -> Pixels:
+def read_small(source: Path | bytes, shortest: int, name: str = "") -> Pixels:
     """Read a picture for training: RGB pixels whose shorter side is at most about `shortest`.
 
-    Raises ImageError as `read` does. Transparent parts are laid on white.
+    `name` stands for bytes in what is said of them. Raises ImageError as `read` does. Transparent
+    parts are laid on white.
     """
-    with _told(str(source)), _opened(source) as image:
-        _check_size(image, str(source))
+    name = _name(source, name)
+    with _told(name), _opened(source) as image:
+        _check_size(image, name)
         # A JPEG decodes at an eighth of its size for an eighth of the time.
         image.draft("RGB", (shortest, shortest))
         image.load()
@@ -93,10 +95,11 @@ def read_small(source: Path, shortest: int) -> Pixels:
     return resize_shorter(pixels, shortest) if min(height, width) > shortest else pixels
 
 
-def probe(source: Path) -> None:
+def probe(source: Path | bytes, name: str = "") -> None:
     """Read a picture's header only. Raises ImageError where it is not that of a picture."""
-    with _told(str(source)), _opened(source) as image:
-        _check_size(image, str(source))
+    name = _name(source, name)
+    with _told(name), _opened(source) as image:
+        _check_size(image, name)
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -133,6 +136,10 @@ def from_array(pixels: NDArray[Any]) -> Picture:
         raise ImageError(f"array of shape {pixels.shape} found; give height x width x 3.")
     alpha = pixels[:, :, 3] if pixels.shape[2] == 4 else None
     return Picture(np.ascontiguousarray(pixels[:, :, :3]), alpha)
+
+
+def _name(source: Path | bytes, name: str = "") -> str:
+    return name or ("picture" if isinstance(source, bytes) else str(source))
 
 
 def _opened(source: Path | bytes) -> Image.Image:

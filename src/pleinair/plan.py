@@ -17,7 +17,7 @@ from pleinair.errors import CheckpointError, UsageError
 class Plan:
     """What to train on, how long, and where to put it."""
 
-    photos: Path
+    photos: Path  # a folder, or any place that `sources` opens
     paintings: Path
     out: Path
     recipe: Recipe
@@ -25,6 +25,8 @@ class Plan:
     steps: int | None = None  # the recipe's own when neither this nor another limit is given
     epochs: float | None = None  # passes over the larger folder
     minutes: float | None = None  # of training, over all resumed parts together
+    val_photos: Path | None = None  # to score by; else some of `photos` where there are many
+    val_paintings: Path | None = None
     patience: int | None = None  # scores in a row without a better one, after which to stop
     checkpoint_every: int = TRAIN.checkpoint_every
     sample_every: int = TRAIN.sample_every
@@ -36,7 +38,17 @@ class Plan:
 
 
 KEPT = (
-    *("photos", "paintings", "seed", "steps", "epochs", "minutes", "patience"),
+    *(
+        "photos",
+        "paintings",
+        "val_photos",
+        "val_paintings",
+        "seed",
+        "steps",
+        "epochs",
+        "minutes",
+        "patience",
+    ),
     *("checkpoint_every", "sample_every", "score_every", "log_every", "tensorboard"),
 )
 
@@ -49,11 +61,11 @@ class Limit:
     seconds: float | None
 
     @classmethod
-    def of(cls, plan: Plan, largest: int) -> Limit:
-        """The plan's limit, `largest` being the pictures of the larger folder."""
+    def of(cls, plan: Plan, largest: int, processes: int = 1) -> Limit:
+        """The plan's limit, `largest` being the pictures of the larger set."""
         steps = plan.steps
         if plan.epochs is not None:
-            steps = math.ceil(plan.epochs * largest / plan.recipe.batch)
+            steps = math.ceil(plan.epochs * largest / (plan.recipe.batch * processes))
         if steps is None and plan.minutes is None:
             steps = plan.recipe.steps
         return cls(steps, plan.minutes * 60 if plan.minutes is not None else None)
@@ -78,8 +90,8 @@ def resumed_plan(run: Path, warn: Callable[[str], None], **changes: Any) -> Plan
         raise CheckpointError(f"{run}: the checkpoint lacks {error}; start a new run.") from error
     if given.keys() & {"steps", "epochs", "minutes"}:
         kept.update(steps=None, epochs=None, minutes=None)
-    for name in ("photos", "paintings"):
-        kept[name] = Path(kept[name])
+    for name in ("photos", "paintings", "val_photos", "val_paintings"):
+        kept[name] = Path(kept[name]) if kept.get(name) is not None else None
     known = {name: value for name, value in kept.items() if name in KEPT}
     plan = Plan(out=run, recipe=recipe, **{**known, **given})
     if plan.steps is not None and plan.steps < state["step"]:

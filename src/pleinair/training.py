@@ -16,12 +16,13 @@ import torch
 
 from pleinair import checkpoint, data, hub, monitoring, weights
 from pleinair.board import Board
-from pleinair.config import TRAIN, size_multiple
+from pleinair.config import TRAIN, Recipe, size_multiple
 from pleinair.engines import engine, features
 from pleinair.errors import OutputError, TrainingError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
 from pleinair.plan import KEPT, Limit, Plan
+from pleinair.prefetch import Prefetched
 from pleinair.recipes import recipe_to_dict
 from pleinair.session import Losses, Session, train_step
 from pleinair.team import Team
@@ -55,12 +56,13 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
     torch.set_flush_denormal(True)  # a vanishing gradient must not cost 100 times more
     run = _Run.prepare(plan, listener, resume)
     team = run.session.team
-    with _interruptible() as interrupted:
+    with _interruptible() as interrupted, run.photos, run.paintings:
         if not resume:
             run.save()  # a kill in the first minutes must find something to go on with
         ended = run.finished
         while not ended:
             run.step()
+            run.score()
             ended = bool(team.first_says(run.finished or interrupted()))
             run.tell(ended)
     run.close()
@@ -78,10 +80,11 @@ class _Run:
     plan: Plan
     listener: Listener
     session: Session
-    photos: data.Stream
-    paintings: data.Stream
+    photos: Prefetched
+    paintings: Prefetched
     limit: Limit
     fixed: list[Pixels]
+    held: tuple[data.Pictures, data.Pictures]  # to score by
     means: _Means
     scores: list[Score]
     started: float = 0.0
@@ -91,17 +94,20 @@ class _Run:
     @classmethod
     def prepare(cls, plan: Plan, listener: Listener, resume: bool) -> _Run:
         team = Team.join(plan.device)
-        # Data: two endless streams, each with its own shuffle.
+        # Data: two endless streams, each with its own shuffle, and pictures to score by.
         recipe = plan.recipe
-        cache = TRAIN.cache_mib * 2**20 // 2
-        photos = data.Pictures(plan.photos, recipe.resize_max, cache, listener.note)
-        paintings = data.Pictures(plan.paintings, recipe.resize_max, cache, listener.note)
-        photo_stream = data.Stream(photos, recipe, (plan.seed, 0))
-        painting_stream = data.Stream(paintings, recipe, (plan.seed, 1))
-        limit = Limit.of(plan, max(len(photos), len(paintings)))
+        photos, held_photos = _pictures(plan.photos, plan.val_photos, recipe, listener)
+        paintings, held_paintings = _pictures(plan.paintings, plan.val_paintings, recipe, listener)
+        share = (team.rank, team.size)
+        streams = [
+            Prefetched(data.Stream(pictures, recipe, (plan.seed, domain), share))
+            for domain, pictures in enumerate((photos, paintings))
+        ]
+        limit = Limit.of(plan, max(len(photos), len(paintings)), team.size)
         side = max(64, recipe.resize_min)
         multiple = size_multiple(recipe.generator)
-        fixed = monitoring.fixed_photos(photos.first(TRAIN.sample_photos), side, multiple)
+        held_photos = held_photos or photos
+        fixed = monitoring.fixed_photos(held_photos.first(TRAIN.sample_photos), side, multiple)
         try:
             plan.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -114,7 +120,14 @@ class _Run:
         # Networks: fresh, those of another run, or all as they were.
         session = Session.start(recipe, plan.seed, team)
         run = cls(
-            *(plan, listener, session, photo_stream, painting_stream, limit, fixed),
+            plan=plan,
+            listener=listener,
+            session=session,
+            photos=streams[0],
+            paintings=streams[1],
+            limit=limit,
+            fixed=fixed,
+            held=(held_photos, held_paintings or paintings),
             means=_Means(),
             scores=[],
         )
@@ -164,9 +177,8 @@ class _Run:
                 seconds = round(self.session.seconds, 2)
                 line = {"step": step, "seconds": seconds, **self.means.flush()}
                 self.write(line)
-            scored = step % plan.score_every == 0 or (ended and self.scores and self.finished)
-            if scored and not (self.scores and self.scores[-1].step == step):
-                self.score()
+            if ended and self.scores and self.finished:
+                self.score(last=True)
             if step % plan.sample_every == 0 or ended:
                 self.sample()
             best = bool(self.scores) and monitoring.best_of(self.scores).step == step
@@ -179,8 +191,14 @@ class _Run:
         if self.board is not None:
             self.board.scalars(line)
 
-    def score(self) -> None:
-        """Compare what the painter makes of photos with paintings."""
+    def score(self, last: bool = False) -> None:
+        """Where it is due, compare what the painter makes of photos with paintings."""
+        step = self.session.step
+        due = last or step % self.plan.score_every == 0
+        if not due or not self.session.team.is_first:
+            return
+        if self.scores and self.scores[-1].step == step:
+            return
         self.judge = self.judge or _judge(self)
         if self.judge is None:
             return
@@ -309,12 +327,26 @@ def _init(session: Session, source: Path, listener: Listener) -> None:
         )
 
 
+def _pictures(
+    place: Path, val: Path | None, recipe: Recipe, listener: Listener
+) -> tuple[data.Pictures, data.Pictures | None]:
+    """Pictures to train on, and those held out of it, if any."""
+    cache = TRAIN.cache_mib * 2**20 // 2
+    source, held = data.set_apart(place, val, TRAIN.score_photos)
+    pictures = data.Pictures(source, recipe.resize_max, cache, listener.note)
+    if held is None:
+        return pictures, None
+    if val is None:
+        listener.note(f"{len(held.names)} pictures of {place} are kept to score by.")
+    return pictures, data.Pictures(held, max(recipe.resize_max, TRAIN.score_side), 0, listener.note)
+
+
 def _judge(run: _Run) -> Judge | None:
     """A judge by the run's own pictures, or None where they are too few."""
     side = TRAIN.score_side
     multiple = size_multiple(run.plan.recipe.generator)
-    photos = run.photos.pictures.first(TRAIN.score_photos)
-    paintings = run.paintings.pictures.first(TRAIN.score_paintings)
+    photos = run.held[0].first(TRAIN.score_photos)
+    paintings = run.held[1].first(TRAIN.score_paintings)
     if min(len(photos), len(paintings)) < TRAIN.score_least:
         return None
     return Judge(

@@ -26,6 +26,8 @@ def train(
     photos: Path | None = None,
     paintings: Path | None = None,
     out: Path | None = None,
+    val_photos: Path | None = None,
+    val_paintings: Path | None = None,
     recipe: str | None = None,
     steps: int | None = None,
     epochs: float | None = None,
@@ -46,11 +48,15 @@ def train(
     Parameters
     ----------
     photos
-        Folder of photos.
+        Folder, zip file, TFRecord or parquet shards, or manifest of photos.
     paintings
-        Folder of paintings.
+        The same of paintings.
     out
         Folder for the run: checkpoints, samples, history.jsonl, losses.png, the painter.
+    val_photos
+        Photos to score by. Default: 100 of 2,000 or more, else those trained on.
+    val_paintings
+        Paintings to score by. Default: as for photos.
     recipe
         light (the default), paper, cut or lab, or a .toml file that names its base and what
         differs from it.
@@ -104,6 +110,13 @@ def train(
     training_room()
     from pleinair.plan import Plan, resumed_plan
 
+    places = {
+        "photos": photos,
+        "paintings": paintings,
+        "val_photos": val_photos,
+        "val_paintings": val_paintings,
+    }
+    every |= {name: place.resolve() for name, place in places.items() if place is not None}
     limits: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
     if resume is not None:
         if recipe or out or init_from:
@@ -111,18 +124,12 @@ def train(
                 "--resume goes on by the run's own recipe in its own folder; leave --recipe, "
                 "--out and --init-from out, or start a new run with --init-from."
             )
-        moved = {
-            "photos": photos and photos.resolve(),
-            "paintings": paintings and paintings.resolve(),
-        }
-        plan = resumed_plan(resume, say, **limits, **every, **moved, device=device)
+        plan = resumed_plan(resume, say, **limits, **every, device=device)
     else:
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
         _check_out(out)
         plan = Plan(
-            photos=photos.resolve(),
-            paintings=paintings.resolve(),
             out=out,
             recipe=chosen,
             seed=seed,
