@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -328,6 +329,7 @@ def test_resuming_goes_on_with_what_is_left(plan):
         file.rename(file.with_stem(f"other-{file.stem}"))
     with pytest.raises(DataError, match="none of the 2 pictures"):
         train(training.resumed_plan(there.out, steps=4), Ear(), resume=True)
+    assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
 
 
 def test_damaged_checkpoints_are_answered_in_one_sentence(tmp_path):
