@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -345,6 +346,7 @@ def test_resuming_goes_on_with_what_is_left(plan):
         file.rename(file.with_stem(f"other-{file.stem}"))
     with pytest.raises(DataError, match="none of the 2 pictures"):
         train(resumed_plan(there.out, print, steps=4), Ear(), resume=True)
+    assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
 
 
 def test_damaged_checkpoints_are_answered_in_one_sentence(tmp_path):

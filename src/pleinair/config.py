@@ -270,7 +270,7 @@ DATASETS: dict[str, Dataset] = {
         url=f"{_AUTHORS}/{painter}2photo.zip",
         sha256=sha256,
         size=size,
-        terms="CycleGAN authors' collection: paintings from WikiArt, photos from Flickr; research",
+        terms="paintings from WikiArt, photos from Flickr, each under the terms of its own",
         photos="trainB",
         paintings="trainA",
     )
