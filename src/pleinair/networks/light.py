@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from pleinair.config import LightSpec
 from pleinair.networks.norm import InstanceNorm
-from pleinair.networks.winograd import WinogradConv2d
 
 
 def _conv(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
     # Zero padding: ONNX Runtime runs it inside the convolution, reflection costs a quarter more.
-    return WinogradConv2d(inputs, outputs, 3, padding=1, bias=bias)
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
 def _double(x: Tensor) -> Tensor:

@@ -9,12 +9,14 @@ relative; the gradients too, in the same way.
 
 from __future__ import annotations
 
-from functools import cache
+from copy import deepcopy
+from functools import cache, cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _TILE = 4
 
@@ -57,93 +59,146 @@ def pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        and weight.shape[0] >= 32
-        and weight.shape[1] >= 32
+        and min(weight.shape[:2]) >= 128
         and x.shape[-1] * x.shape[-2] >= 256
     )
+
+
+class _Kernels:
+    """The transforms of one state of a weight, made when they are wanted, for all its passes."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight.detach()
+        self.version = weight._version
+
+    @cached_property
+    def plain(self) -> Tensor:
+        """(36, K, C)."""
+        return _transformed(self._weight)
+
+    @cached_property
+    def turned(self) -> Tensor:
+        """(36, C, K), of the kernel turned round: it brings gradients back."""
+        return _transformed(self._weight.flip(2, 3).transpose(0, 1))
 
 
 class WinogradConv2d(nn.Conv2d):
     """A 3x3 convolution of stride 1, by tiles where that pays and a gradient is wanted.
 
     Parameters, their names and results are those of `nn.Conv2d`. Without gradients the plain
-    operator runs, which is also what an exported graph gets.
+    operator runs, which is also what an exported graph gets. Gradients cannot be differentiated
+    once more.
     """
+
+    _kernels: _Kernels | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled() or torch.compiler.is_exporting() or not pays(x, self.weight):
             return super().forward(x)
-        bias = self.bias if self.bias is not None else x.new_zeros(self.out_channels)
-        top, left = self.padding if isinstance(self.padding, tuple) else (0, 0)
-        out: Tensor = _Winograd.apply(F.pad(x, (left, left, top, top)), self.weight)  # type: ignore[no-untyped-call]
-        return out + bias[:, None, None] if self.bias is not None else out
+        if self._kernels is None or self._kernels.version != self.weight._version:
+            self._kernels = _Kernels(self.weight)
+        padding = self.padding[0]
+        out: Tensor = _Winograd.apply(  # type: ignore[no-untyped-call]
+            x, self.weight, self.bias, padding, self._kernels
+        )
+        return out
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> WinogradConv2d:
+        self._kernels = None  # of this weight, not of the copy's
+        copy = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copy
+        copy.__dict__.update(deepcopy(self.__dict__, memo))
+        return copy
 
 
 class _Winograd(torch.autograd.Function):
-    """(N, C, H, W) and (K, C, 3, 3) to (N, K, H - 2, W - 2)."""
+    """(N, C, H, W) and (K, C, 3, 3) to (N, K, H + 2 padding - 2, W + 2 padding - 2)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _convolve(x, weight)
+    def forward(
+        ctx: Any, x: Tensor, _weight: Tensor, bias: Tensor | None, padding: int, kernels: _Kernels
+    ) -> Tensor:
+        tiles = _tiles(x, padding)
+        out = _combined(kernels.plain, tiles, x, padding)
+        if bias is not None:
+            out.add_(bias[:, None, None])
+        ctx.save_for_backward(tiles)
+        ctx.padding, ctx.kernels, ctx.shape = padding, kernels, x.shape
+        return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        gradient = gradients[0]
-        for_x = for_weight = None
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (tiles,) = ctx.saved_tensors
+        for_x = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
             # A full correlation with the kernel turned round.
-            turned = weight.flip(2, 3).transpose(0, 1)
-            for_x = _convolve(F.pad(gradient, (2, 2, 2, 2)), turned)
+            around = 2 - ctx.padding
+            for_x = _combined(ctx.kernels.turned, _tiles(gradient, around), gradient, around)
         if ctx.needs_input_grad[1]:
-            for_weight = _weight_gradient(x, gradient)
-        return for_x, for_weight
+            for_weight = _weight_gradient(tiles, gradient)
+        if ctx.needs_input_grad[2]:
+            for_bias = gradient.sum(dim=(0, 2, 3))
+        return for_x, for_weight, for_bias, None, None
 
 
-def _tiles(x: Tensor, rows: int, columns: int) -> Tensor:
-    """(N, C, 4 rows + 2, 4 columns + 2) as overlapping 6x6: (36, C * N * rows * columns)."""
-    count, channels, _, _ = x.shape
+def _counts(x: Tensor, padding: int) -> tuple[int, int]:
+    """Rows and columns of output tiles."""
+    rows, columns = (-(-(side + 2 * padding - 2) // _TILE) for side in x.shape[2:])
+    return rows, columns
+
+
+def _transformed(weight: Tensor) -> Tensor:
+    """(K, C, 3, 3) to (36, K, C)."""
+    outputs, inputs = weight.shape[:2]
+    return (_transforms()[1] @ weight.reshape(outputs * inputs, 9).T).view(36, outputs, inputs)
+
+
+def _tiles(x: Tensor, padding: int) -> Tensor:
+    """(N, C, H, W) to overlapping 6x6 tiles, transformed: (N, C, 36, places)."""
+    count, channels, height, width = x.shape
+    rows, columns = _counts(x, padding)
+    below = _TILE * rows + 2 - height - padding
+    right = _TILE * columns + 2 - width - padding
+    x = F.pad(x, (padding, right, padding, below))
     s = x.stride()
     view = x.as_strided(
-        (6, 6, channels, count, rows, columns),
-        (s[2], s[3], s[1], s[0], _TILE * s[2], _TILE * s[3]),
+        (count, channels, 6, 6, rows, columns),
+        (s[0], s[1], s[2], s[3], _TILE * s[2], _TILE * s[3]),
     )
-    return view.reshape(36, channels * count * rows * columns)
+    return torch.matmul(_transforms()[0], view.reshape(count, channels, 36, rows * columns))
 
 
-def _filled(x: Tensor, rows: int, columns: int, more: int) -> Tensor:
-    """Zeros below and to the right, up to whole tiles."""
-    below = _TILE * rows + more - x.shape[2]
-    right = _TILE * columns + more - x.shape[3]
-    return F.pad(x, (0, right, 0, below)) if below or right else x.contiguous()
+def _by_place(tiles: Tensor) -> Tensor:
+    """(N, C, 36, places) to 36 matrices (36, C, N * places)."""
+    count, channels, _, places = tiles.shape
+    if count == 1:
+        return tiles[0].transpose(0, 1)  # the products take it as it lies
+    return tiles.permute(2, 1, 0, 3).reshape(36, channels, count * places)
 
 
-def _convolve(x: Tensor, weight: Tensor) -> Tensor:
-    count, channels, height, width = x.shape
-    outputs = weight.shape[0]
-    rows, columns = -(-(height - 2) // _TILE), -(-(width - 2) // _TILE)
-    into, kernel, out_of = _transforms()
-    places = count * rows * columns
-    tiles = (into @ _tiles(_filled(x, rows, columns, 2), rows, columns)).view(36, channels, places)
-    kernels = (kernel @ weight.reshape(outputs * channels, 9).T).view(36, outputs, channels)
-    products = torch.bmm(kernels, tiles).view(36, outputs * places)
-    result = (out_of @ products).view(_TILE, _TILE, outputs, count, rows, columns)
-    result = result.permute(3, 2, 4, 0, 5, 1)
-    result = result.reshape(count, outputs, _TILE * rows, _TILE * columns)
-    return result[:, :, : height - 2, : width - 2]
+def _combined(kernels: Tensor, tiles: Tensor, x: Tensor, padding: int) -> Tensor:
+    """Products of kernels (36, K, C) and the tiles of x, brought back to (N, K, h, w)."""
+    count, outputs = x.shape[0], kernels.shape[1]
+    rows, columns = _counts(x, padding)
+    products = torch.bmm(kernels, _by_place(tiles))  # (36, K, N * places)
+    results = torch.matmul(_transforms()[2], products.transpose(0, 1))  # (K, 16, N * places)
+    results = results.view(outputs, 16, count, rows, columns)
+    if count > 1:
+        results = results.permute(2, 0, 1, 3, 4)
+    out = F.pixel_shuffle(results.reshape(count, outputs * 16, rows, columns), _TILE)
+    height, width = (side + 2 * padding - 2 for side in x.shape[2:])
+    whole = out.shape[2] == height and out.shape[3] == width
+    return out if whole else out[:, :, :height, :width].contiguous()
 
 
-def _weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
+def _weight_gradient(tiles: Tensor, gradient: Tensor) -> Tensor:
     """The transforms transposed: of output tiles, of products, of kernels."""
-    count, channels, height, width = x.shape
-    outputs = gradient.shape[1]
-    rows, columns = -(-(height - 2) // _TILE), -(-(width - 2) // _TILE)
-    into, kernel, out_of = _transforms()
-    places = count * rows * columns
-    tiles = (into @ _tiles(_filled(x, rows, columns, 2), rows, columns)).view(36, channels, places)
-    grid = _filled(gradient, rows, columns, 0).view(count, outputs, rows, _TILE, columns, _TILE)
-    grid = grid.permute(3, 5, 1, 0, 2, 4).reshape(_TILE * _TILE, outputs * places)
-    products = (out_of.T @ grid).view(36, outputs, places)
-    kernels = torch.bmm(products, tiles.transpose(1, 2)).view(36, outputs * channels)
-    return (kernel.T @ kernels).T.reshape(outputs, channels, 3, 3)
+    count, outputs, height, width = gradient.shape
+    channels, rows, columns = tiles.shape[1], -(-height // _TILE), -(-width // _TILE)
+    _, kernel, out_of = _transforms()
+    filled = F.pad(gradient, (0, _TILE * columns - width, 0, _TILE * rows - height))
+    grid = F.pixel_unshuffle(filled, _TILE).view(count, outputs, 16, rows * columns)
+    spread = torch.matmul(out_of.T, grid)  # (N, K, 36, places)
+    products = torch.bmm(_by_place(spread), _by_place(tiles).transpose(1, 2))  # (36, K, C)
+    return (kernel.T @ products.view(36, -1)).T.reshape(outputs, channels, 3, 3)
