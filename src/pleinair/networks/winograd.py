@@ -127,7 +127,7 @@ class _Winograd(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (tiles,) = ctx.saved_tensors
         for_x = for_weight = for_bias = None
