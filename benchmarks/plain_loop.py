@@ -26,7 +26,8 @@ from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import RECIPES, Recipe
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.winograd import WinogradConv2d
-from pleinair.session import Session, _gradient, train_step
+from pleinair.session import Session
+from pleinair.step import random_gradient, train_step
 
 
 def plainly(network: nn.Module) -> nn.Module:
@@ -101,7 +102,7 @@ class PlainLoop:
             loss = loss + r.identity_weight * losses.identity_loss(painting, self.g(painting))
             loss = loss + r.identity_weight * losses.identity_loss(photo, self.f(photo))
         if r.ripple_weight > 0:
-            smooth = self.g(_gradient(photo))
+            smooth = self.g(random_gradient(photo))
             edge = smooth.shape[-1] // 4
             ripple = losses.ripple_loss(smooth[..., edge:-edge, edge:-edge])
             loss = loss + r.ripple_weight * ripple
@@ -119,8 +120,8 @@ class PlainLoop:
             (self.dg, self.optimizers[2], paintings, fake_painting, self.pools[0]),
             (self.df, self.optimizers[3], photos, fake_photo, self.pools[1]),
         ):
-            shown = pool.query(fake.detach())
-            more = pool.sample(real.shape[0] - shown.shape[0])
+            (shown,) = pool.query((fake.detach(),))
+            more = [one for (one,) in pool.sample(real.shape[0] - shown.shape[0])]
             shown = torch.cat([shown, torch.stack(more)]) if more else shown
             loss = losses.discriminator_loss(
                 r.adversarial, discriminator(real), discriminator(shown)

@@ -27,7 +27,8 @@ from pleinair.config import RECIPES, size_multiple
 from pleinair.export import export
 from pleinair.networks import build, count_parameters
 from pleinair.painter import Painter
-from pleinair.session import Session, train_step
+from pleinair.session import Session
+from pleinair.step import train_step
 
 
 def median_seconds(run: Callable[[], object], at_least: float, most: int = 15) -> float:

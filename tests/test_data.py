@@ -259,7 +259,8 @@ def test_ctrl_c_while_waiting_for_a_batch(folder, monkeypatch):
 
     monkeypatch.setattr(made, "get", slow)
     stream = Prefetched(data.Stream(made, RECIPE, (0, 0)))
-    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
     release = threading.Timer(0.6, hold.set)
     timer.start()
     release.start()

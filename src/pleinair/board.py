@@ -20,7 +20,7 @@ class Board:
                 "--tensorboard needs pip install 'pleinair[tensorboard]'."
             ) from error
         # What a killed run wrote after its last checkpoint is told again, and so purged.
-        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=step or None)
+        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def scalars(self, line: dict[str, Any]) -> None:
         """A line of history: every number in it under its name."""

@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pleinair import images
 from pleinair.config import Recipe
 from pleinair.errors import CheckpointError, RecipeError
-from pleinair.networks import Generator, PatchHeads, build, build_generator
+from pleinair.networks import (
+    Discriminator,
+    Generator,
+    PatchHeads,
+    Seen,
+    build_discriminator,
+    build_generator,
+)
 from pleinair.recipes import recipe_from_dict, recipe_to_dict
 
 _FORMAT = 1
@@ -29,8 +36,8 @@ class Networks:
 
     painting_generator: Generator
     photo_generator: Generator | None
-    painting_discriminator: nn.Module
-    photo_discriminator: nn.Module | None
+    painting_discriminator: Discriminator
+    photo_discriminator: Discriminator | None
     patch_heads: PatchHeads | None = None
 
     @classmethod
@@ -41,8 +48,8 @@ class Networks:
         return cls(
             painting_generator,
             build_generator(recipe.generator) if both else None,
-            build(recipe.discriminator),
-            build(recipe.discriminator) if both else None,
+            build_discriminator(recipe.discriminator),
+            build_discriminator(recipe.discriminator) if both else None,
             None if both else PatchHeads(painting_generator.encoder_channels),
         )
 
@@ -57,7 +64,7 @@ class Networks:
         return [network for network in both if network is not None]
 
     @property
-    def discriminators(self) -> list[nn.Module]:
+    def discriminators(self) -> list[Discriminator]:
         """The painting discriminator, and the photo discriminator where there is one."""
         both = (self.painting_discriminator, self.photo_discriminator)
         return [network for network in both if network is not None]
@@ -72,35 +79,37 @@ class Networks:
 class ImagePool:
     """Past translations, half of the time shown to a discriminator instead of the newest.
 
-    Shrivastava et al. 2017, https://arxiv.org/abs/1612.07828, section 2.3; 50 in CycleGAN.
+    Shrivastava et al. 2017, https://arxiv.org/abs/1612.07828, section 2.3; 50 in CycleGAN. What
+    is kept is what the discriminator's fixed part has seen: nothing has to be looked at again.
     """
 
     size: int
-    pictures: list[Tensor] = field(default_factory=list)
+    pictures: list[Seen] = field(default_factory=list)  # CHW each
 
-    def sample(self, count: int) -> list[Tensor]:
-        """`count` pictures of the past (CHW), with repetition; none while it is empty."""
+    def sample(self, count: int) -> list[Seen]:
+        """`count` of the past, with repetition; none while it is empty."""
         if not self.pictures:
             return []
         chosen = torch.randint(len(self.pictures), (count,)).tolist()
         return [self.pictures[index] for index in chosen]
 
-    def query(self, batch: Tensor) -> Tensor:
-        """As many pictures as given (NCHW, detached): new ones, or old ones they replace."""
+    def query(self, batch: Seen) -> Seen:
+        """As many as given (NCHW each, detached): new ones, or old ones they replace."""
         if self.size == 0:
             return batch
         out = []
-        for picture in batch.detach():
+        for maps in zip(*batch, strict=True):
+            new = tuple(m.detach() for m in maps)
             if len(self.pictures) < self.size:
-                self.pictures.append(picture.clone())
-                out.append(picture)
+                self.pictures.append(tuple(m.clone() for m in new))
+                out.append(new)
             elif torch.rand(()).item() < 0.5:
                 index = int(torch.randint(self.size, ()).item())
                 out.append(self.pictures[index])
-                self.pictures[index] = picture.clone()
+                self.pictures[index] = tuple(m.clone() for m in new)
             else:
-                out.append(picture)
-        return torch.stack(out)
+                out.append(new)
+        return tuple(torch.stack(maps) for maps in zip(*out, strict=True))
 
 
 # --- files ------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ from pleinair.monitoring import Judge, Score
 from pleinair.plan import KEPT, Limit, Plan
 from pleinair.prefetch import Prefetched
 from pleinair.recipes import recipe_to_dict
-from pleinair.session import Losses, Session, train_step
+from pleinair.session import Session
+from pleinair.step import Losses, train_step
 from pleinair.team import Team
 
 

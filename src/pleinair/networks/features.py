@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pleinair.config import FeatureSpec
 from pleinair.errors import MissingExtraError
 from pleinair.networks.norm import init_normal
+from pleinair.networks.patch import Seen
 
 # Tan and Le 2019, https://arxiv.org/abs/1905.11946, table 1, as Lite0 has it:
 # expansion, outputs, kernel, stride, repeats.
@@ -171,7 +172,15 @@ class FeaturePatch(nn.Module):
                 spectral_norm(part)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.judge(self.look(x))
+
+    def look(self, x: Tensor) -> Seen:
+        """What is fixed of the way from pictures to logits: the frozen maps of three strides."""
         taps = self.eye.taps(x, deepest=self.strides[-1])
-        maps = [head(taps[stride]) for stride, head in zip(self.strides, self.heads, strict=True)]
+        return tuple(taps[stride] for stride in self.strides)
+
+    def judge(self, seen: Seen) -> Tensor:
+        """Logits of what `look` gave."""
+        maps = [head(tap) for tap, head in zip(seen, self.heads, strict=True)]
         size = maps[0].shape[-2:]
         return torch.cat([F.interpolate(m, size, mode="nearest") for m in maps], dim=1)

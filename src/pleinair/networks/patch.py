@@ -13,6 +13,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pleinair.config import PatchSpec
 from pleinair.networks.norm import InstanceNorm, init_normal
 
+Seen = tuple[Tensor, ...]
+"""What a discriminator's fixed part makes of pictures, (N, C, h, w) each; what learns judges it."""
+
 
 class Blur(nn.Module):
     """A binomial blur of 4x4 pixels and stride 2: half the size without aliasing.
@@ -54,6 +57,15 @@ class MultiScalePatch(nn.Module):
         self.scales = nn.ModuleList(Patch(spec) for _ in range(spec.scales))
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.judge(self.look(x))
+
+    def look(self, x: Tensor) -> Seen:
+        """What is fixed of the way from pictures to logits: nothing."""
+        return (x,)
+
+    def judge(self, seen: Seen) -> Tensor:
+        """Logits of what `look` gave."""
+        (x,) = seen
         maps: list[Tensor] = []
         for index, patch in enumerate(self.scales):
             x = F.avg_pool2d(x, 2) if index else x
@@ -102,5 +114,13 @@ class Patch(nn.Module):
                     spectral_norm(part)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.model(x)
+        return self.judge(self.look(x))
+
+    def look(self, x: Tensor) -> Seen:
+        """What is fixed of the way from pictures to logits: nothing."""
+        return (x,)
+
+    def judge(self, seen: Seen) -> Tensor:
+        """Logits of what `look` gave."""
+        out: Tensor = self.model(seen[0])
         return out

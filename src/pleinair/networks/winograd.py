@@ -59,6 +59,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
+        # Fewer channels leave the products too little work beside the transforms.
         and min(weight.shape[:2]) >= 128
         and x.shape[-1] * x.shape[-2] >= 256
     )
@@ -73,12 +74,12 @@ class _Kernels:
 
     @cached_property
     def plain(self) -> Tensor:
-        """(36, K, C)."""
+        """(36, C, K)."""
         return _transformed(self._weight)
 
     @cached_property
     def turned(self) -> Tensor:
-        """(36, C, K), of the kernel turned round: it brings gradients back."""
+        """(36, K, C), of the kernel turned round: it brings gradients back."""
         return _transformed(self._weight.flip(2, 3).transpose(0, 1))
 
 
@@ -112,29 +113,33 @@ class WinogradConv2d(nn.Conv2d):
 
 
 class _Winograd(torch.autograd.Function):
-    """(N, C, H, W) and (K, C, 3, 3) to (N, K, H + 2 padding - 2, W + 2 padding - 2)."""
+    """(N, C, H, W) and (K, C, 3, 3) to (N, K, H + 2 padding - 2, W + 2 padding - 2).
+
+    Inside, channels lie next to each other: tiles are then runs of memory.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, _weight: Tensor, bias: Tensor | None, padding: int, kernels: _Kernels
     ) -> Tensor:
         tiles = _tiles(x, padding)
-        out = _combined(kernels.plain, tiles, x, padding)
+        out = _combined(tiles, kernels.plain, x, padding)
         if bias is not None:
             out.add_(bias[:, None, None])
         ctx.save_for_backward(tiles)
-        ctx.padding, ctx.kernels, ctx.shape = padding, kernels, x.shape
+        ctx.padding, ctx.kernels = padding, kernels
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (tiles,) = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
         for_x = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
             # A full correlation with the kernel turned round.
             around = 2 - ctx.padding
-            for_x = _combined(ctx.kernels.turned, _tiles(gradient, around), gradient, around)
+            for_x = _combined(_tiles(gradient, around), ctx.kernels.turned, gradient, around)
         if ctx.needs_input_grad[1]:
             for_weight = _weight_gradient(tiles, gradient)
         if ctx.needs_input_grad[2]:
@@ -149,56 +154,49 @@ def _counts(x: Tensor, padding: int) -> tuple[int, int]:
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """(K, C, 3, 3) to (36, K, C)."""
+    """(K, C, 3, 3) to (36, C, K)."""
     outputs, inputs = weight.shape[:2]
-    return (_transforms()[1] @ weight.reshape(outputs * inputs, 9).T).view(36, outputs, inputs)
+    taps = weight.permute(2, 3, 1, 0).reshape(9, inputs * outputs)
+    return (_transforms()[1] @ taps).view(36, inputs, outputs)
 
 
 def _tiles(x: Tensor, padding: int) -> Tensor:
-    """(N, C, H, W) to overlapping 6x6 tiles, transformed: (N, C, 36, places)."""
+    """(N, C, H, W) to overlapping 6x6 tiles, transformed: (36, places, C)."""
     count, channels, height, width = x.shape
     rows, columns = _counts(x, padding)
     below = _TILE * rows + 2 - height - padding
     right = _TILE * columns + 2 - width - padding
-    x = F.pad(x, (padding, right, padding, below))
+    if padding or below or right:
+        x = F.pad(x, (padding, right, padding, below))
     s = x.stride()
     view = x.as_strided(
-        (count, channels, 6, 6, rows, columns),
-        (s[0], s[1], s[2], s[3], _TILE * s[2], _TILE * s[3]),
+        (6, 6, count, rows, columns, channels),
+        (s[2], s[3], s[0], _TILE * s[2], _TILE * s[3], s[1]),
     )
-    return torch.matmul(_transforms()[0], view.reshape(count, channels, 36, rows * columns))
+    return (_transforms()[0] @ view.reshape(36, -1)).view(36, count * rows * columns, channels)
 
 
-def _by_place(tiles: Tensor) -> Tensor:
-    """(N, C, 36, places) to 36 matrices (36, C, N * places)."""
-    count, channels, _, places = tiles.shape
-    if count == 1:
-        return tiles[0].transpose(0, 1)  # the products take it as it lies
-    return tiles.permute(2, 1, 0, 3).reshape(36, channels, count * places)
-
-
-def _combined(kernels: Tensor, tiles: Tensor, x: Tensor, padding: int) -> Tensor:
-    """Products of kernels (36, K, C) and the tiles of x, brought back to (N, K, h, w)."""
-    count, outputs = x.shape[0], kernels.shape[1]
+def _combined(tiles: Tensor, kernels: Tensor, x: Tensor, padding: int) -> Tensor:
+    """Products of the tiles of x and kernels (36, C, K), brought back to (N, K, h, w)."""
+    count, outputs = x.shape[0], kernels.shape[2]
     rows, columns = _counts(x, padding)
-    products = torch.bmm(kernels, _by_place(tiles))  # (36, K, N * places)
-    results = torch.matmul(_transforms()[2], products.transpose(0, 1))  # (K, 16, N * places)
-    results = results.view(outputs, 16, count, rows, columns)
-    if count > 1:
-        results = results.permute(2, 0, 1, 3, 4)
-    out = F.pixel_shuffle(results.reshape(count, outputs * 16, rows, columns), _TILE)
+    products = torch.bmm(tiles, kernels)  # (36, places, K)
+    results = (_transforms()[2] @ products.view(36, -1)).view(4, 4, count, rows, columns, outputs)
+    results = results.permute(2, 3, 0, 4, 1, 5)
+    results = results.reshape(count, _TILE * rows, _TILE * columns, outputs)
     height, width = (side + 2 * padding - 2 for side in x.shape[2:])
-    whole = out.shape[2] == height and out.shape[3] == width
-    return out if whole else out[:, :, :height, :width].contiguous()
+    return results[:, :height, :width].permute(0, 3, 1, 2)
 
 
 def _weight_gradient(tiles: Tensor, gradient: Tensor) -> Tensor:
     """The transforms transposed: of output tiles, of products, of kernels."""
     count, outputs, height, width = gradient.shape
-    channels, rows, columns = tiles.shape[1], -(-height // _TILE), -(-width // _TILE)
+    channels, rows, columns = tiles.shape[2], -(-height // _TILE), -(-width // _TILE)
     _, kernel, out_of = _transforms()
-    filled = F.pad(gradient, (0, _TILE * columns - width, 0, _TILE * rows - height))
-    grid = F.pixel_unshuffle(filled, _TILE).view(count, outputs, 16, rows * columns)
-    spread = torch.matmul(out_of.T, grid)  # (N, K, 36, places)
-    products = torch.bmm(_by_place(spread), _by_place(tiles).transpose(1, 2))  # (36, K, C)
-    return (kernel.T @ products.view(36, -1)).T.reshape(outputs, channels, 3, 3)
+    below, right = _TILE * rows - height, _TILE * columns - width
+    grid = F.pad(gradient, (0, right, 0, below)) if below or right else gradient
+    grid = grid.permute(0, 2, 3, 1).reshape(count, rows, _TILE, columns, _TILE, outputs)
+    spread = out_of.T @ grid.permute(2, 4, 0, 1, 3, 5).reshape(16, -1)
+    products = torch.bmm(tiles.transpose(1, 2), spread.view(36, -1, outputs))  # (36, C, K)
+    taps = (kernel.T @ products.view(36, -1)).view(3, 3, channels, outputs)
+    return taps.permute(3, 2, 0, 1).contiguous()
