@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from pleinair.config import RECIPES, FeatureSpec, LightSpec, PatchSpec, UNetSpec, size_multiple
-from pleinair.networks import PatchHeads, build, build_generator, count_parameters
+from pleinair.networks import PatchHeads, build, build_generator, count_parameters, light
 from pleinair.networks.features import lite0
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.patch import Blur
@@ -230,3 +230,18 @@ def test_heads_give_unit_rows_of_the_places_asked_for():
         torch.testing.assert_close(row.norm(dim=-1), torch.ones(row.shape[:2]))
     direct = heads.heads[0](maps[0][:, :, 1, 1])  # place 5 of a 4x4 map
     torch.testing.assert_close(rows[0][:, 0], torch.nn.functional.normalize(direct, dim=-1))
+
+
+def test_doubling_by_products_is_the_operator():
+    x = torch.randn(2, 32, 5, 8, requires_grad=True)
+    expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(light._double(x), expected)
+    with torch.no_grad():
+        assert torch.equal(light._double(x), expected)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_instance_norm_is_the_same_in_either_layout(count):
+    norm = InstanceNorm(8, affine=True)
+    x = torch.randn(count, 8, 6, 5)
+    torch.testing.assert_close(norm(x.contiguous(memory_format=torch.channels_last)), norm(x))

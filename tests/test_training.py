@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pleinair import checkpoint, losses, monitoring, training, weights
+from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, TRAIN, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
@@ -448,7 +448,7 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_taken(plan):
 
 def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):
     scored = iter([0.3, 0.1, 0.2, 0.25, 0.22])
-    monkeypatch.setattr(training, "_judge", lambda run: FakeJudge(scored))
+    monkeypatch.setattr(domains, "appoint_judge", lambda *_: FakeJudge(scored))
     there = plan(tiny("light"), "run", steps=10, score_every=2, checkpoint_every=1)
     (there.out / "checkpoints").mkdir(parents=True)
     (there.out / "checkpoints" / ".00000001.pt.x.part").write_bytes(b"what a kill left")
@@ -465,7 +465,7 @@ def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):
 
 def test_patience_ends_a_run_that_stopped_improving(plan, monkeypatch):
     scored = iter([0.3, 0.2, 0.25, 0.25, 0.1])
-    monkeypatch.setattr(training, "_judge", lambda run: FakeJudge(scored))
+    monkeypatch.setattr(domains, "appoint_judge", lambda *_: FakeJudge(scored))
     there = plan(tiny("light"), "run", steps=50, score_every=1, patience=2)
     outcome = train(there, Ear())
     assert (outcome.step, outcome.finished) == (4, True)
@@ -480,7 +480,7 @@ class FakeJudge:
 
 
 def test_a_score_is_of_what_the_painter_makes(plan, monkeypatch):
-    monkeypatch.setattr(training, "TRAIN", dataclasses.replace(TRAIN, score_least=2, score_side=64))
+    monkeypatch.setattr(domains, "TRAIN", dataclasses.replace(TRAIN, score_least=2, score_side=64))
     there = plan(dataclasses.replace(tiny("light"), warmup_steps=9), "run", steps=2, score_every=2)
     ear = Ear()
     train(there, ear)

@@ -321,6 +321,7 @@ class TrainSettings:
     score_paintings: int = 300  # that they are compared with
     score_side: int = 256  # pixels
     score_least: int = 8  # pictures of either kind; fewer tell nothing
+    likeness_pictures: int = 24  # of each kind, looked at for folders that were mixed up
     cache_mib: int = 2048  # decoded pictures kept in memory, both domains together
     checkpoints_kept: int = 3  # beside the best
 

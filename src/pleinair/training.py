@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import torch
 
-from pleinair import checkpoint, data, hub, monitoring, weights
+from pleinair import checkpoint, data, domains, hub, monitoring, weights
 from pleinair.board import Board
-from pleinair.config import TRAIN, Recipe, size_multiple
-from pleinair.engines import engine, features
+from pleinair.config import TRAIN, size_multiple
+from pleinair.engines import engine
 from pleinair.errors import OutputError, TrainingError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
@@ -97,8 +97,11 @@ class _Run:
         team = Team.join(plan.device)
         # Data: two endless streams, each with its own shuffle, and pictures to score by.
         recipe = plan.recipe
-        photos, held_photos = _pictures(plan.photos, plan.val_photos, recipe, listener)
-        paintings, held_paintings = _pictures(plan.paintings, plan.val_paintings, recipe, listener)
+        say = listener.note
+        photos, held_photos = domains.open_domain(plan.photos, plan.val_photos, recipe, say)
+        paintings, held_paintings = domains.open_domain(
+            plan.paintings, plan.val_paintings, recipe, say
+        )
         share = (team.rank, team.size)
         streams = [
             Prefetched(data.Stream(pictures, recipe, (plan.seed, domain), share))
@@ -107,7 +110,6 @@ class _Run:
         limit = Limit.of(plan, max(len(photos), len(paintings)), team.size)
         side = max(64, recipe.resize_min)
         multiple = size_multiple(recipe.generator)
-        held_photos = held_photos or photos
         fixed = monitoring.fixed_photos(held_photos.first(TRAIN.sample_photos), side, multiple)
         try:
             plan.out.mkdir(parents=True, exist_ok=True)
@@ -118,6 +120,8 @@ class _Run:
                 f"only the discriminators learn in the first {recipe.warmup_steps} steps of this "
                 f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
             )
+        if team.is_first and not resume:
+            domains.warn_of_a_mix_up(photos, paintings, team.device, say)
         # Networks: fresh, those of another run, or all as they were.
         session = Session.start(recipe, plan.seed, team)
         run = cls(
@@ -128,7 +132,7 @@ class _Run:
             paintings=streams[1],
             limit=limit,
             fixed=fixed,
-            held=(held_photos, held_paintings or paintings),
+            held=(held_photos, held_paintings),
             means=_Means(),
             scores=[],
         )
@@ -200,7 +204,9 @@ class _Run:
             return
         if self.scores and self.scores[-1].step == step:
             return
-        self.judge = self.judge or _judge(self)
+        self.judge = self.judge or domains.appoint_judge(
+            *self.held, self.plan.recipe, self.session.device
+        )
         if self.judge is None:
             return
         paint = engine(self.session.best.painting_generator, self.session.device)
@@ -326,35 +332,6 @@ def _init(session: Session, source: Path, listener: Listener) -> None:
             "the discriminators are new to this painter and the recipe has no warmup_steps, so "
             "its first steps may spoil it; recipe light has some."
         )
-
-
-def _pictures(
-    place: Path, val: Path | None, recipe: Recipe, listener: Listener
-) -> tuple[data.Pictures, data.Pictures | None]:
-    """Pictures to train on, and those held out of it, if any."""
-    cache = TRAIN.cache_mib * 2**20 // 2
-    source, held = data.set_apart(place, val, TRAIN.score_photos)
-    pictures = data.Pictures(source, recipe.resize_max, cache, listener.note)
-    if held is None:
-        return pictures, None
-    if val is None:
-        listener.note(f"{len(held.names)} pictures of {place} are kept to score by.")
-    return pictures, data.Pictures(held, max(recipe.resize_max, TRAIN.score_side), 0, listener.note)
-
-
-def _judge(run: _Run) -> Judge | None:
-    """A judge by the run's own pictures, or None where they are too few."""
-    side = TRAIN.score_side
-    multiple = size_multiple(run.plan.recipe.generator)
-    photos = run.held[0].first(TRAIN.score_photos)
-    paintings = run.held[1].first(TRAIN.score_paintings)
-    if min(len(photos), len(paintings)) < TRAIN.score_least:
-        return None
-    return Judge(
-        monitoring.fixed_photos(photos, side, multiple),
-        monitoring.fixed_photos(paintings, side, 1),
-        features(run.session.device),
-    )
 
 
 class _Means:

@@ -8,6 +8,8 @@ photo beside those features: grain and edges come from the picture, strokes from
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +24,24 @@ def _conv(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
 
 
 def _double(x: Tensor) -> Tensor:
+    """Twice as high and wide, bilinear."""
+    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
+    if torch.is_grad_enabled() and on_cpu and x.shape[1] >= 32:
+        # Two matrix products take a third of the operator's time, there and back.
+        rows, columns = (_doubling(side) for side in x.shape[2:])
+        return rows @ (x @ columns.T)
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+@cache
+def _doubling(length: int) -> Tensor:
+    """(2 length, length): bilinear doubling of a column, as `F.interpolate` does it."""
+    with torch.inference_mode(mode=False), torch.no_grad():
+        columns = torch.eye(length)[None, None]
+        doubled = F.interpolate(
+            columns, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False
+        )
+        return doubled[0, 0]
 
 
 class ResidualBlock(nn.Module):

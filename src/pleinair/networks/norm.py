@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -23,9 +24,22 @@ class InstanceNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and _lies_by_place(x):
+            # Of a single picture it is a batch norm, which knows this layout.
+            ones = [self._of_one(one) for one in torch.split(x, 1)]
+            return ones[0] if len(ones) == 1 else torch.cat(ones)
         return torch.instance_norm(
             x, self.weight, self.bias, None, None, True, 0.0, self.epsilon, False
         )
+
+    def _of_one(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.epsilon)
+
+
+def _lies_by_place(x: Tensor) -> bool:
+    """Whether the channels of a place lie side by side (NHWC in memory), and places are several."""
+    by_place = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return by_place and x.shape[2] * x.shape[3] > 1
 
 
 def init_normal(module: nn.Module, deviation: float = 0.02) -> None:
