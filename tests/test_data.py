@@ -259,13 +259,18 @@ def test_ctrl_c_while_waiting_for_a_batch(folder, monkeypatch):
 
     monkeypatch.setattr(made, "get", slow)
     stream = Prefetched(data.Stream(made, RECIPE, (0, 0)))
+    # A shell that runs the tests in the background has interrupts ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     main = threading.main_thread().ident
     timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
     release = threading.Timer(0.6, hold.set)
     timer.start()
     release.start()
-    with pytest.raises(KeyboardInterrupt), stream:
-        stream.next_batch()
+    try:
+        with pytest.raises(KeyboardInterrupt), stream:
+            stream.next_batch()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     release.join()
     assert [t for t in threading.enumerate() if t.name.startswith(("batches", "decode"))] == []
 

@@ -55,6 +55,7 @@ class Pictures:
                     images.probe(self.source.read(index))
                 except ImageError as error:
                     self._skip(index, error)
+        self.bad_from_start = frozenset(self.bad)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -171,10 +172,12 @@ class Stream:
         decode = self.decode or self.pictures.get
         while True:
             if not self.order:
-                bad = self.pictures.bad
+                # What was found bad at the start is so in every process of a team, and after a
+                # resume; what turns out bad on the way is not, and is left where it lies.
+                bad = self.pictures.bad_from_start
                 shuffled = self.random.permutation(len(self.pictures)).tolist()
                 self.order = [index for index in shuffled if index not in bad]
-            index = self.order.pop() if self.order else 0  # where all are bad, get() says so
+            index = self.order.pop()
             if not own:
                 return None
             pixels = decode(index)
