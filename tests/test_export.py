@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from pleinair import export, weights
-from pleinair.config import RECIPES
+from pleinair.config import RECIPES, LightSpec, ResNetSpec
 from pleinair.errors import CheckpointError, ExportError, PainterError
 from pleinair.networks import build
 from pleinair.painter import Painter
@@ -92,3 +93,13 @@ def test_weights_that_do_not_fit_their_spec(tmp_path):
     weights.save(weights.Weights(tiny("light").generator, arrays, {}), file)
     with pytest.raises(CheckpointError, match="does not fit"):
         export.export_run(file, tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("spec", [LightSpec(), ResNetSpec(blocks=1)])
+def test_networks_of_full_width_are_exported(spec, tmp_path):
+    # Wide layers take ways of their own while they train, which a graph must not hold.
+    target = tmp_path / "wide.onnx"
+    assert export.export(build(spec), spec, {}, target) < 1e-4
+    kinds = {node.op_type for node in onnx.load(target).graph.node}
+    assert "Conv" in kinds
+    assert not kinds & {"MatMul", "BatchNormalization"}

@@ -24,7 +24,7 @@ from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
 from pleinair.step import train_step
-from pleinair.training import train
+from pleinair.training import _Run, train
 
 from .conftest import picture, tiny
 
@@ -461,6 +461,28 @@ def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):
     assert "stopped improving (KID-Lite0 0.1000 at step 4" in outcome.verdict
     lines = monitoring.read_history(there.out / "history.jsonl")
     assert [line["kid"] for line in lines if "kid" in line] == [0.3, 0.1, 0.2, 0.25, 0.22]
+
+
+def test_a_kill_before_the_best_was_kept_is_made_good(plan, monkeypatch):
+    scored = iter([0.3, 0.1])
+    monkeypatch.setattr(domains, "appoint_judge", lambda *_: FakeJudge(scored))
+    there = plan(tiny("light"), "run", steps=4, score_every=2)
+    train(there, Ear())
+    # As a kill leaves it right after the checkpoint of the best step.
+    checkpoint.best(there.out).unlink()
+    (there.out / "painter.safetensors").unlink()
+    longer = resumed_plan(there.out, print, steps=5, score_every=50)
+    monkeypatch.setattr(_Run, "score", lambda *_, **__: None)
+    train(longer, Ear(), resume=True)
+    assert checkpoint.load(checkpoint.best(there.out))[1]["step"] == 4
+    card = weights.load(there.out / "painter.safetensors").card
+    assert (card["steps"], card["score"]["kid"]) == (4, 0.1)
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_one_sentence(tmp_path):
+    checkpoint.save(checkpoint.path_of(tmp_path, 1), tiny("light"), {"step": 1, "plan": {}})
+    with pytest.raises(CheckpointError, match="begin a new run with --init-from"):
+        resumed_plan(tmp_path, print)
 
 
 def test_patience_ends_a_run_that_stopped_improving(plan, monkeypatch):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pleinair import images
 from pleinair.errors import MissingExtraError
+from pleinair.monitoring import Health
+
+_GROUPS = {
+    **dict.fromkeys((f.name for f in fields(Health)), "signs"),
+    **dict.fromkeys(("kid", "photos_kid"), "scores"),
+    "seconds": "time",
+}
 
 
 class Board:
@@ -26,8 +34,9 @@ class Board:
         """A line of history: every number in it under its name."""
         for name, value in line.items():
             if name != "step" and isinstance(value, int | float):
-                group = "score" if "kid" in name else "signs" if "lattice" in name else "losses"
-                self._writer.add_scalar(f"{group}/{name}", value, line["step"])
+                self._writer.add_scalar(
+                    f"{_GROUPS.get(name, 'losses')}/{name}", value, line["step"]
+                )
 
     def sheet(self, path: Path, step: int) -> None:
         """A sample sheet."""

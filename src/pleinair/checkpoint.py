@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pleinair import images
+from pleinair import files
 from pleinair.config import Recipe
 from pleinair.errors import CheckpointError, RecipeError
 from pleinair.networks import (
@@ -119,7 +119,7 @@ def save(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
     """Write a checkpoint in one step. Raises CheckpointError, the old file left whole."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with images.replacing(path) as file:
+        with files.replacing(path) as file:
             torch.save({"format": _FORMAT, "recipe": recipe_to_dict(recipe), **state}, file)
     except (OSError, RuntimeError) as error:  # torch wraps what the file says
         raise CheckpointError(
@@ -188,7 +188,7 @@ def best(run: Path) -> Path:
 def keep_best(run: Path, step: int) -> None:
     """Keep the checkpoint of a step as the best. Raises OSError."""
     target = best(run)
-    part = target.with_suffix(".part")
+    part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     try:
         os.link(path_of(run, step), part)  # takes no room while the numbered one is there
@@ -201,9 +201,8 @@ def prune(run: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints of a run, and what a kill left half-written."""
     for path in numbered(run)[:-keep]:
         path.unlink(missing_ok=True)
-    for pattern in (".*.part", "*.part"):
-        for path in (run / "checkpoints").glob(pattern):
-            path.unlink(missing_ok=True)
+    for path in run.rglob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

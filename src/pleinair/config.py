@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Adversarial = Literal["lsgan", "bce", "hinge"]
@@ -170,6 +170,19 @@ class Recipe:
     ema_decay: float = 0.0  # 0: samples and exports use the raw weights
 
 
+_PAPER = Recipe(
+    name="paper",
+    generator=ResNetSpec(),
+    discriminator=PatchSpec(),
+    adversarial="lsgan",
+    crop=256,
+    resize_min=286,
+    resize_max=286,
+    steps=250_000,
+    decay_from=0.5,
+    pool_size=50,
+)
+
 RECIPES: dict[str, Recipe] = {
     "light": Recipe(
         name="light",
@@ -195,32 +208,16 @@ RECIPES: dict[str, Recipe] = {
         pool_size=50,
         ema_decay=0.999,
     ),
-    "paper": Recipe(
-        name="paper",
-        generator=ResNetSpec(),
-        discriminator=PatchSpec(),
-        adversarial="lsgan",
-        crop=256,
-        resize_min=286,
-        resize_max=286,
-        steps=250_000,
-        decay_from=0.5,
-        pool_size=50,
-    ),
-    "cut": Recipe(
+    "paper": _PAPER,
+    "cut": replace(
+        _PAPER,
         name="cut",
-        generator=ResNetSpec(),
-        discriminator=PatchSpec(),
-        adversarial="lsgan",
-        crop=256,
-        resize_min=286,
-        resize_max=286,
         steps=400_000,
         direction="painting",
         nce_weight=1.0,
         identity_weight=0.0,
         identity_end_weight=0.0,
-        decay_from=0.5,
+        pool_size=0,
     ),
     "lab": Recipe(
         name="lab",

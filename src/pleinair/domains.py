@@ -57,9 +57,10 @@ def appoint_judge(
     photos: data.Pictures, paintings: data.Pictures, recipe: Recipe, device: torch.device
 ) -> Judge | None:
     """A judge by pictures that were held out, or None where they are too few."""
-    shown = photos.first(TRAIN.score_photos)
-    aims = paintings.first(TRAIN.score_paintings)
-    if min(len(shown), len(aims)) < TRAIN.score_least:
+    if min(len(photos), len(paintings)) < TRAIN.score_least:
+        return None
+    shown, aims = photos.first(TRAIN.score_photos), paintings.first(TRAIN.score_paintings)
+    if min(len(shown), len(aims)) < 2:  # the others could not be read
         return None
     multiple = size_multiple(recipe.generator)
     return Judge(

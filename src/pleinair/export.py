@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pleinair import images, weights
+from pleinair import files, weights
 from pleinair.config import EXPORT, PIXEL_CONTRACT, Spec, size_multiple
 from pleinair.errors import CheckpointError, ExportError, MissingExtraError, OutputError
 from pleinair.networks import build
@@ -75,7 +75,7 @@ def export(network: nn.Module, spec: Spec, card: dict[str, Any], target: Path) -
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        images.write_bytes(target, data)
+        files.write_bytes(target, data)
     except OSError as error:
         raise OutputError(f"{target} cannot be written ({error.strerror or error}).") from error
     return difference
@@ -104,7 +104,8 @@ def _traced(network: nn.Module, multiple: int) -> Any:
     height = multiple * torch.export.Dim("height", min=1)
     width = multiple * torch.export.Dim("width", min=1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    # Without gradients: layers take ways of their own while they train.
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from pleinair import files
 from pleinair.config import PAINT
 from pleinair.errors import ImageError, OutputError
 
@@ -244,7 +243,7 @@ def write(picture: Picture, path: Path, quality: int = PAINT.jpeg_quality) -> No
     data = encode(picture, kind, quality)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, data)
+        files.write_bytes(path, data)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); choose another place with -o."
@@ -264,45 +263,6 @@ def encode(picture: Picture, kind: str, quality: int = PAINT.jpeg_quality) -> by
         size = f"{picture.size[0]}x{picture.size[1]}"
         raise OutputError(f"{size} pixels do not fit into a {kind} file ({error}).") from error
     return buffer.getvalue()
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file's content in one step. Raises OSError."""
-    with replacing(path) as file:
-        file.write(data)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` when all went well: sync, then rename.
-
-    Raises OSError; whatever goes wrong, what was there before is whole.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files private
-        os.replace(name, path)
-        _sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on the disk once its folder is; where folders cannot be opened, it is anyway.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def format_of(data: bytes) -> str:

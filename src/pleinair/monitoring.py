@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import images, metrics
+from pleinair import files, images, metrics
 from pleinair.images import Batch, Pixels
 
 Engine = Callable[[Batch], Batch]
 Features = Callable[[list[Pixels]], NDArray[np.float32]]  # a row for each picture
+
+INVERTED = 0.3  # luma correlation below which light and dark are lost
 
 LOSSES = (
     "painting_generator",
@@ -40,7 +42,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Score:
-    """How close to the paintings a painter has come, on photos that it was not shown."""
+    """How close to the paintings a painter has come, on photos held out where there are many."""
 
     step: int
     kid: float  # KID-Lite0 to the paintings
@@ -87,7 +89,7 @@ def closing_words(scores: list[Score], step: int, run: Path) -> str:
         return f"{step:,} steps were too few to score the painter; look at {run / 'samples'}."
     found, last = best_of(scores), scores[-1]
     figures = f"KID-Lite0 {found.kid:.4f} at step {found.step:,}, photos {found.photos_kid:.4f}"
-    if found.luma_correlation < 0.3:
+    if found.luma_correlation < INVERTED:
         return f"The painter inverts or loses light and dark ({figures}); take another --seed."
     if found.kid > 0.9 * found.photos_kid:
         return f"The painter has not learned the style yet ({figures}); train longer."
@@ -153,7 +155,7 @@ def sample(photos: list[Pixels], paint: Engine, reconstruct: Engine | None, path
 def verdicts(health: Health, discriminator_accuracy: float) -> list[str]:
     """What is plainly wrong, one sentence each; nothing when all is well."""
     found = []
-    if health.luma_correlation < 0.3:
+    if health.luma_correlation < INVERTED:
         found.append(
             f"the painter inverts or loses light and dark (luma correlation "
             f"{health.luma_correlation:.2f}); start again with another --seed."
@@ -201,7 +203,7 @@ def rewind_history(path: Path, step: int) -> None:
     """Forget what came after `step`, so that a resumed run does not tell it twice."""
     kept = [line for line in read_history(path) if line["step"] <= step]
     text = "".join(json.dumps(line) + "\n" for line in kept)
-    images.write_bytes(path, text.encode())
+    files.write_bytes(path, text.encode())
 
 
 def plot_losses(history: list[dict[str, Any]], path: Path) -> None:
@@ -224,9 +226,8 @@ def plot_losses(history: list[dict[str, Any]], path: Path) -> None:
         axis.set_ylabel("KID-Lite0" if "kid" in names else "loss")
         axis.legend(loc="upper right", fontsize="small")
     axes[-1].set_xlabel("step")
-    part = path.with_suffix(".part.png")
-    figure.savefig(part, dpi=120)
-    os.replace(part, path)
+    with files.replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def _smooth(values: tuple[float, ...]) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,15 @@ class Plan:
     init_from: Path | None = None  # a run or a painter whose networks this one takes over
 
 
-KEPT = (
-    *(
-        "photos",
-        "paintings",
-        "val_photos",
-        "val_paintings",
-        "seed",
-        "steps",
-        "epochs",
-        "minutes",
-        "patience",
-    ),
-    *("checkpoint_every", "sample_every", "score_every", "log_every", "tensorboard"),
-)
+# What a resumed run is told anew, or has in its folder already.
+_NOT_KEPT = frozenset(["out", "recipe", "device", "init_from"])
+_PLACES = ("photos", "paintings", "val_photos", "val_paintings")
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """A plan as plain values, for a checkpoint; what a resumed run has otherwise is left out."""
+    values = {f.name: getattr(plan, f.name) for f in fields(plan) if f.name not in _NOT_KEPT}
+    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
 @dataclass(frozen=True)
@@ -83,17 +78,18 @@ def resumed_plan(run: Path, warn: Callable[[str], None], **changes: Any) -> Plan
     A new limit takes the place of the old one, whichever kind that was. Raises CheckpointError.
     """
     recipe, state = checkpoint.load_latest(run, warn)
+    if "team" not in state:
+        raise CheckpointError(
+            f"{run} was made by an earlier version, which kept less; begin a new run with "
+            f"--init-from {run}."
+        )
+    kept = dict(state["plan"])
     given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        kept = dict(state["plan"])
-    except KeyError as error:
-        raise CheckpointError(f"{run}: the checkpoint lacks {error}; start a new run.") from error
     if given.keys() & {"steps", "epochs", "minutes"}:
         kept.update(steps=None, epochs=None, minutes=None)
-    for name in ("photos", "paintings", "val_photos", "val_paintings"):
-        kept[name] = Path(kept[name]) if kept.get(name) is not None else None
-    known = {name: value for name, value in kept.items() if name in KEPT}
-    plan = Plan(out=run, recipe=recipe, **{**known, **given})
+    for name in _PLACES:
+        kept[name] = Path(kept[name]) if kept[name] is not None else None
+    plan = Plan(out=run, recipe=recipe, **{**kept, **given})
     if plan.steps is not None and plan.steps < state["step"]:
         raise UsageError(
             f"{run} is at step {state['step']:,} already; give more than --steps {plan.steps:,}."

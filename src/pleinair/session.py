@@ -108,8 +108,8 @@ class Session:
         self.generator_optimizer.load_state_dict(state["generator_optimizer"])
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
-        self.accuracy = state.get("accuracy", 0.5)
-        self.before = state.get("before", [])
+        self.accuracy = state["accuracy"]
+        self.before = state["before"]
 
     def restore_own(self, own: dict[str, Any]) -> None:
         """Go on from `own`, which the same process of a team of the same size gave."""

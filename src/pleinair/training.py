@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +21,12 @@ from pleinair.engines import engine
 from pleinair.errors import OutputError, TrainingError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
-from pleinair.plan import KEPT, Limit, Plan
+from pleinair.plan import Limit, Plan, plan_to_dict
 from pleinair.prefetch import Prefetched
 from pleinair.recipes import recipe_to_dict
 from pleinair.session import Session
-from pleinair.step import Losses, train_step
+from pleinair.step import train_step
+from pleinair.tally import Tally
 from pleinair.team import Team
 
 
@@ -57,7 +58,7 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
     torch.set_flush_denormal(True)  # a vanishing gradient must not cost 100 times more
     run = _Run.prepare(plan, listener, resume)
     team = run.session.team
-    with _interruptible() as interrupted, run.photos, run.paintings:
+    with _interruptible() as interrupted, closing(run):
         if not resume:
             run.save()  # a kill in the first minutes must find something to go on with
         ended = run.finished
@@ -66,7 +67,6 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
             run.score()
             ended = bool(team.first_says(run.finished or interrupted()))
             run.tell(ended)
-    run.close()
     verdict = monitoring.closing_words(run.scores, run.session.step, plan.out)
     return Outcome(plan.out, run.session.step, run.finished, verdict)
 
@@ -86,7 +86,7 @@ class _Run:
     limit: Limit
     fixed: list[Pixels]
     held: tuple[data.Pictures, data.Pictures]  # to score by
-    means: _Means
+    means: Tally
     scores: list[Score]
     started: float = 0.0
     judge: Judge | None = None
@@ -133,7 +133,7 @@ class _Run:
             limit=limit,
             fixed=fixed,
             held=(held_photos, held_paintings),
-            means=_Means(),
+            means=Tally(),
             scores=[],
         )
         if resume:
@@ -159,24 +159,19 @@ class _Run:
 
     def step(self) -> None:
         """Draw a batch of each domain and learn from it."""
-        session, plan = self.session, self.plan
+        session = self.session
         photo = torch.from_numpy(self.photos.next_batch()).to(session.device)
         painting = torch.from_numpy(self.paintings.next_batch()).to(session.device)
         self.means.add(train_step(session, photo, painting, self.progress))
         session.seconds = session.team.first_says(time.perf_counter() - self.started)
         shown = self.means.shown
         if not all(math.isfinite(value) for value in shown.values()):
-            raise TrainingError(
-                f"a loss is no longer a number at step {session.step}; the last checkpoint is "
-                "whole: lower generator_rate and discriminator_rate in a recipe file, and "
-                f"--init-from {plan.out} from there."
-            )
+            raise self.diverged("a loss")
         self.listener.progress(session.step, self.progress, shown)
 
     def tell(self, ended: bool) -> None:
         """History, sheets, scores and checkpoints, each in its turn."""
         step, plan, team = self.session.step, self.plan, self.session.team
-        best = False
         if team.is_first:
             if step % plan.log_every == 0 or ended:
                 seconds = round(self.session.seconds, 2)
@@ -186,8 +181,7 @@ class _Run:
                 self.score(last=True)
             if step % plan.sample_every == 0 or ended:
                 self.sample()
-            best = bool(self.scores) and monitoring.best_of(self.scores).step == step
-        if step % plan.checkpoint_every == 0 or ended or team.first_says(best):
+        if step % plan.checkpoint_every == 0 or ended or team.first_says(self.is_best):
             self.save()
 
     def write(self, line: dict[str, Any]) -> None:
@@ -244,31 +238,45 @@ class _Run:
         """A checkpoint of now, and the painter where none was better. Raises CheckpointError."""
         session, out = self.session, self.plan.out
         if not session.is_finite():
-            raise TrainingError(
-                f"a weight is no longer a number at step {session.step}; the last checkpoint is "
-                "whole: lower generator_rate and discriminator_rate in a recipe file, and "
-                f"--init-from {out} from there."
-            )
+            raise self.diverged("a weight")
         state = self.state()
         if not session.team.is_first:
             return
         checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, state)
-        if not self.scores:
-            save_painter(session, self.plan, None)
-        elif monitoring.best_of(self.scores).step == session.step:
-            checkpoint.keep_best(out, session.step)
-            save_painter(session, self.plan, self.scores[-1])
+        self.keep_painter()
         checkpoint.prune(out, TRAIN.checkpoints_kept)
 
+    def keep_painter(self) -> None:
+        """Write the painter of the checkpoint just saved or read, where none was better."""
+        if not self.scores:
+            save_painter(self.session, self.plan, None)
+        elif self.is_best:
+            checkpoint.keep_best(self.plan.out, self.session.step)
+            save_painter(self.session, self.plan, self.scores[-1])
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the painter of this very step has the best score."""
+        return bool(self.scores) and monitoring.best_of(self.scores).step == self.session.step
+
+    def diverged(self, what: str) -> TrainingError:
+        """What to say when something is no longer a number."""
+        return TrainingError(
+            f"{what} is no longer a number at step {self.session.step}; the last checkpoint is "
+            "whole: lower generator_rate and discriminator_rate in a recipe file, and "
+            f"--init-from {self.plan.out} from there."
+        )
+
     def close(self) -> None:
-        """Leave nothing waiting."""
+        """Leave nothing waiting, and nobody."""
+        self.photos.close()
+        self.paintings.close()
         if self.board is not None:
             self.board.close()
         self.session.team.leave()
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain values and tensors."""
-        plan = {name: getattr(self.plan, name) for name in KEPT}
         return {
             **self.session.state(),
             "team": self.session.team.gather(self.session.own_state()),
@@ -276,14 +284,13 @@ class _Run:
             "painting_stream": self.paintings.state(),
             "means": self.means.state(),
             "scores": [asdict(score) for score in self.scores],
-            "plan": {k: str(v) if isinstance(v, Path) else v for k, v in plan.items()},
+            "plan": plan_to_dict(self.plan),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; forget what was told after it."""
         self.session.restore(state)
-        # Before there were teams, what is a process's own lay beside the rest.
-        own, team = state.get("team", [state]), self.session.team
+        own, team = state["team"], self.session.team
         if len(own) == team.size:
             self.session.restore_own(own[team.rank])
         else:
@@ -293,11 +300,13 @@ class _Run:
             )
         self.photos.restore(state["photo_stream"])
         self.paintings.restore(state["painting_stream"])
-        self.means.restore(state.get("means", {}))
-        self.scores = [Score(**score) for score in state.get("scores", [])]
+        self.means.restore(state["means"])
+        self.scores = [Score(**score) for score in state["scores"]]
         if not team.is_first:
             return
         monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
+        # A kill may have come between this checkpoint and the painter that goes with it.
+        self.keep_painter()
 
 
 def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
@@ -307,7 +316,7 @@ def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
         "recipe": recipe_to_dict(session.recipe),
         "steps": session.step,
         "before": session.before,
-        "pictures_seen": session.step * session.recipe.batch,
+        "pictures_seen": session.step * session.recipe.batch * session.team.size,
         "photos": plan.photos.name,
         "paintings": plan.paintings.name,
         "seed": plan.seed,
@@ -332,51 +341,6 @@ def _init(session: Session, source: Path, listener: Listener) -> None:
             "the discriminators are new to this painter and the recipe has no warmup_steps, so "
             "its first steps may spoil it; recipe light has some."
         )
-
-
-class _Means:
-    """Means of the losses since the last line of history, and exponential ones to show."""
-
-    # To read a number from an accelerator is to wait for it: every tenth step is often enough.
-    _EVERY = 10
-
-    def __init__(self) -> None:
-        self.shown: dict[str, float] = {}
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
-        self._waiting: list[Losses] = []
-
-    def add(self, found: Losses) -> None:
-        self._waiting.append(found)
-        on_cpu = all(value.device.type == "cpu" for value in found.values())
-        if on_cpu or len(self._waiting) >= self._EVERY:
-            self._read()
-
-    def _read(self) -> None:
-        for found in self._waiting:
-            names = list(found)
-            values: list[float] = torch.stack([found[name].float() for name in names]).tolist()
-            for name, value in zip(names, values, strict=True):
-                self.shown[name] = value + 0.95 * (self.shown.get(name, value) - value)
-                self._sums[name] = self._sums.get(name, 0.0) + value
-                self._counts[name] = self._counts.get(name, 0) + 1
-        self._waiting.clear()
-
-    def flush(self) -> dict[str, float]:
-        self._read()
-        means = {name: round(total / self._counts[name], 5) for name, total in self._sums.items()}
-        self._sums.clear()
-        self._counts.clear()
-        return means
-
-    def state(self) -> dict[str, Any]:
-        self._read()
-        return {"shown": dict(self.shown), "sums": dict(self._sums), "counts": dict(self._counts)}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.shown = dict(state.get("shown", {}))
-        self._sums = dict(state.get("sums", {}))
-        self._counts = dict(state.get("counts", {}))
 
 
 @contextmanager

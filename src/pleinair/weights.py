@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import images
+from pleinair import files
 from pleinair.config import Spec
 from pleinair.errors import MissingExtraError, PainterError, RecipeError
 from pleinair.recipes import spec_from_dict, spec_to_dict
@@ -36,7 +36,7 @@ def save(weights: Weights, path: Path) -> None:
 
     metadata = {"spec": json.dumps(spec_to_dict(weights.spec)), "card": json.dumps(weights.card)}
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.arrays.items()}
-    images.write_bytes(path, to_bytes(arrays, metadata=metadata))
+    files.write_bytes(path, to_bytes(arrays, metadata=metadata))
 
 
 def load(path: Path) -> Weights:

@@ -102,8 +102,8 @@ def train(
         "score_every": score_every,
         "patience": patience,
     }
-    every: dict[str, Any] = {n: value for n, value in numbers.items() if value is not None}
-    every |= {"tensorboard": True} if tensorboard else {}
+    given: dict[str, Any] = {n: value for n, value in numbers.items() if value is not None}
+    given |= {"tensorboard": True} if tensorboard else {}
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value} found; give at least 1.")
@@ -116,7 +116,7 @@ def train(
         "val_photos": val_photos,
         "val_paintings": val_paintings,
     }
-    every |= {name: place.resolve() for name, place in places.items() if place is not None}
+    given |= {name: place.resolve() for name, place in places.items() if place is not None}
     limits: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
     if resume is not None:
         if recipe or out or init_from:
@@ -124,7 +124,7 @@ def train(
                 "--resume goes on by the run's own recipe in its own folder; leave --recipe, "
                 "--out and --init-from out, or start a new run with --init-from."
             )
-        plan = resumed_plan(resume, say, **limits, **every, device=device)
+        plan = resumed_plan(resume, say, **limits, **given, device=device)
     else:
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
@@ -134,7 +134,7 @@ def train(
             recipe=chosen,
             seed=seed,
             **limits,
-            **every,
+            **given,
             device=device,
             init_from=init_from,
         )
