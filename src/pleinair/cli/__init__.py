@@ -15,6 +15,7 @@ app = App(
     help="Turn photographs into paintings in the manner of Claude Monet.",
     version=__version__,
     help_format="plaintext",
+    help_formatter="plain",  # frames around the list of commands would be an eighth of its time
     suppress_keyboard_interrupt=False,  # main() says what happened
 )
 
@@ -26,7 +27,7 @@ COMMANDS = {
     "data": "Get pictures to train from.",
 }
 for _name, _help in COMMANDS.items():
-    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help)
+    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help, help_formatter="default")
 
 
 def main() -> NoReturn:
