@@ -27,7 +27,9 @@ COMMANDS = {
     "data": "Get pictures to train from.",
 }
 for _name, _help in COMMANDS.items():
-    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help, help_formatter="default")
+    # An app of its own says in its own place how its pages look.
+    _look = {} if _name == "data" else {"help_formatter": "default"}
+    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help, **_look)
 
 
 def main() -> NoReturn:

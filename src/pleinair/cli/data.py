@@ -10,7 +10,12 @@ from cyclopts import App, Parameter
 
 from pleinair.cli.terminal import progress_bar, say
 
-data = App(name="data", help="Get pictures to train from.", help_format="plaintext")
+data = App(
+    name="data",
+    help="Get pictures to train from.",
+    help_format="plaintext",
+    help_formatter="default",
+)
 
 
 @data.command
