@@ -2,7 +2,7 @@
 
 Pictures are decoded on the fly from big JPEGs, none is kept in memory. The step is matrix
 products that take a given time when nothing else runs, so that decoding beside it has its price;
-with --sleep it leaves the cores alone, as a step on a GPU does.
+with --train it is the recipe's own step, with --sleep it leaves the cores alone, as one on a GPU.
 Prints milliseconds of waiting, of a whole round, and both as parts of the step's own time.
 """
 
@@ -15,10 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -27,6 +29,8 @@ from rich.table import Table
 from pleinair.config import RECIPES, Recipe
 from pleinair.data import Pictures, Stream
 from pleinair.prefetch import Prefetched
+from pleinair.session import Session
+from pleinair.step import train_step
 
 
 def make_pictures(folder: Path, count: int, width: int, height: int) -> None:
@@ -51,6 +55,19 @@ def step_of(seconds: float) -> Callable[[], None]:
     def step() -> None:
         for _ in range(count):
             a @ a
+
+    return step
+
+
+def step_of_recipe(recipe: Recipe) -> Callable[[], None]:
+    """A function that makes one step of training."""
+    session = Session.start(replace(recipe, warmup_steps=0), 0, torch.device("cpu"))
+    torch.set_flush_denormal(True)
+    shape = (recipe.discriminator_batch, 3, recipe.crop, recipe.crop)
+    photo, painting = (torch.rand(shape) * 2 - 1 for _ in range(2))
+
+    def step() -> None:
+        train_step(session, photo, painting, 0.0)
 
     return step
 
@@ -83,16 +100,24 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--size", type=int, nargs=2, default=[2000, 1500], help="width height")
     parser.add_argument("--step", type=float, default=300.0, help="milliseconds of a step")
-    parser.add_argument("--sleep", action="store_true", help="as a step on a GPU leaves cores free")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--sleep", action="store_true", help="as a step on a GPU leaves cores free")
+    kind.add_argument("--train", action="store_true", help="the recipe's own step")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="light")
     options = parser.parse_args()
     recipe = RECIPES[options.recipe]
     seconds = options.step / 1000
-    step = partial(time.sleep, seconds) if options.sleep else step_of(seconds)
-    start = time.perf_counter()
-    step()
-    alone = time.perf_counter() - start
+    if options.train:
+        step = step_of_recipe(recipe)
+    else:
+        step = partial(time.sleep, seconds) if options.sleep else step_of(seconds)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    alone = statistics.median(times)
     width, height = options.size
     size = f"{options.pictures} JPEGs of {width}x{height}, recipe {recipe.name}"
     table = Table(title=f"{size}, {os.cpu_count()} cores, a step of {1000 * alone:.0f} ms")

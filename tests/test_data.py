@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pleinair import data
+from pleinair.config import DATA
 from pleinair.errors import DataError
 from pleinair.prefetch import Prefetched
 
@@ -197,6 +199,25 @@ def test_a_bad_picture_is_told_of_in_the_thread_that_takes_batches(folder):
             stream.next_batch()
     assert [thread for thread, _ in told] == [threading.main_thread()]
     assert "half.png" in told[0][1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+def test_decoders_give_way_to_the_step(shelf):
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    found = set()
+
+    class Watched(data.Pictures):
+        def get(self, index):
+            thread = threading.current_thread()
+            if thread is not threading.main_thread():
+                found.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().get(index)
+
+    made = Watched(shelf, RECIPE.resize_max, 0, print)
+    with Prefetched(data.Stream(made, RECIPE, (0, 0)), ahead=2) as stream:
+        stream.next_batch()
+    assert found == {max(here, DATA.decoder_niceness)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == here
 
 
 def test_pictures_deleted_during_training_are_skipped_until_none_is_left(folder):

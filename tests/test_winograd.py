@@ -17,6 +17,7 @@ from pleinair.networks.winograd import WinogradConv2d
         (2, 160, 128, 33, 47, 1, False),
         (3, 128, 128, 18, 19, 0, True),
         (1, 128, 128, 66, 66, 0, False),
+        (2, 64, 64, 32, 32, 1, True),
     ],
 )
 def test_results_and_gradients_are_those_of_the_plain_operator(
@@ -49,7 +50,7 @@ def test_without_gradients_the_plain_operator_runs(monkeypatch):
     conv = WinogradConv2d(128, 128, 3, padding=1)
     x = torch.randn(1, 128, 32, 32)
     plain = F.conv2d(x, conv.weight, conv.bias, padding=1)
-    monkeypatch.setattr(winograd, "_combined", None)
+    monkeypatch.setattr(winograd, "_tiles", None)
     with torch.no_grad():
         assert torch.equal(conv(x), plain)
     with pytest.raises(TypeError):
@@ -57,7 +58,8 @@ def test_without_gradients_the_plain_operator_runs(monkeypatch):
 
 
 def test_small_layers_stay_plain():
-    assert not winograd.pays(torch.zeros(1, 64, 64, 64), torch.zeros(64, 64, 3, 3))
+    assert not winograd.pays(torch.zeros(1, 32, 64, 64), torch.zeros(32, 32, 3, 3))
+    assert not winograd.pays(torch.zeros(1, 64, 16, 16), torch.zeros(64, 64, 3, 3))
     assert not winograd.pays(torch.zeros(1, 128, 8, 8), torch.zeros(128, 128, 3, 3))
     assert not winograd.pays(torch.zeros(1, 128, 64, 64).double(), torch.zeros(128, 128, 3, 3))
 

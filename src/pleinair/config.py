@@ -337,6 +337,7 @@ class DataSettings:
 
     batches_ahead: int = 4  # of each domain, ready while a step runs
     decoders: int = 2  # threads of each domain
+    decoder_niceness: int = 10
     max_picture_bytes: int = 512 * 2**20  # of one picture inside an archive or a shard
     max_download_bytes: int = 64 * 2**30
     max_unpacked_bytes: int = 64 * 2**30  # of a whole archive

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -99,7 +101,7 @@ class _Worker:
         self._stopped = False
         self._pending: dict[int, Future[Pixels | None]] = {}
         self._own: set[int] = set()  # idents of our threads
-        self._pool = ThreadPoolExecutor(decoders, "decode", lambda: self._own.add(get_ident()))
+        self._pool = ThreadPoolExecutor(decoders, "decode", self._begin)
         stream.pictures.warn = self._notes.append
         stream.decode = self._decode
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
@@ -127,8 +129,15 @@ class _Worker:
         """Words of batches that nobody took, once stopped."""
         return [*(note for ready in self._ready for note in ready.notes), *self._notes]
 
-    def _run(self) -> None:
+    def _begin(self) -> None:
         self._own.add(get_ident())
+        if sys.platform == "linux":  # where threads have priorities of their own
+            # A step's threads wait for each other: one pushed aside holds up both.
+            least = max(os.getpriority(os.PRIO_PROCESS, 0), DATA.decoder_niceness)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), least)
+
+    def _run(self) -> None:
+        self._begin()
         with self._pool:
             while self._has_room():
                 ready = self._make()

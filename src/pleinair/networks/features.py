@@ -51,19 +51,27 @@ class FrozenConv(nn.Module):
         # Not persistent: a checkpoint need not repeat what never changes.
         self.register_buffer("weight", weight * scale[:, None, None, None], persistent=False)
         self.register_buffer("bias", bias, persistent=False)
+        # With a tap of nothing before the first, a pad of one more behind becomes an even one.
+        wide = F.pad(self.get_buffer("weight"), (1, 0, 1, 0)) if stride == 2 else None
+        self.register_buffer("wide", wide, persistent=False)
         self.stride = stride
         self.groups = weight.shape[0] if weight.shape[1] == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.get_buffer("weight"), self.get_buffer("bias")
         kernel, stride = weight.shape[-1], self.stride
-        pads = []
-        for length in (x.shape[-1], x.shape[-2]):
+        before, behind = [], []
+        for length in (x.shape[-2], x.shape[-1]):
             total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
-            pads += [total // 2, total - total // 2]
-        if pads[0] == pads[1] == pads[2] == pads[3]:
-            return F.conv2d(x, weight, bias, stride, pads[0], groups=self.groups)
-        return F.conv2d(F.pad(x, pads), weight, bias, stride, groups=self.groups)
+            before.append(total // 2)
+            behind.append(total - total // 2)
+        if before == behind:
+            return F.conv2d(x, weight, bias, stride, before, groups=self.groups)
+        if behind[0] > before[0] and behind[1] > before[1]:
+            wide = self.get_buffer("wide")
+            return F.conv2d(x, wide, bias, stride, behind, groups=self.groups)
+        x = F.pad(x, (before[1], behind[1], before[0], behind[0]))
+        return F.conv2d(x, weight, bias, stride, groups=self.groups)
 
 
 class FrozenBlock(nn.Module):
@@ -79,8 +87,8 @@ class FrozenBlock(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.expand(x)) if self.expand is not None else x
-        y = self.project(F.relu6(self.depthwise(y)))
+        y = F.relu6(self.expand(x), inplace=True) if self.expand is not None else x
+        y = self.project(F.relu6(self.depthwise(y), inplace=True))
         out: Tensor = x + y if self.stride == 1 and x.shape == y.shape else y
         return out
 
@@ -102,7 +110,9 @@ class Lite0(nn.Module):
 
     def taps(self, x: Tensor, deepest: int = 32) -> dict[int, Tensor]:
         """Maps by stride, 4 to `deepest`: (N, TAP_CHANNELS[stride], H/stride, W/stride)."""
-        x = F.relu6(self.stem(_as_trained(x)))
+        # Its many 1x1 and channelwise convolutions are a quarter faster in this layout.
+        x = _as_trained(x).contiguous(memory_format=torch.channels_last)
+        x = F.relu6(self.stem(x), inplace=True)
         found, stride = {}, 2
         for block in self.blocks:
             if block.stride == 2:

@@ -8,14 +8,13 @@ photo beside those features: grain and edges come from the picture, strokes from
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pleinair.config import LightSpec
 from pleinair.networks.norm import InstanceNorm
+from pleinair.networks.winograd import WinogradConv2d
 
 
 def _conv(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
@@ -25,23 +24,7 @@ def _conv(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
 
 def _double(x: Tensor) -> Tensor:
     """Twice as high and wide, bilinear."""
-    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
-    if torch.is_grad_enabled() and on_cpu and x.shape[1] >= 32:
-        # Two matrix products take a third of the operator's time, there and back.
-        rows, columns = (_doubling(side) for side in x.shape[2:])
-        return rows @ (x @ columns.T)
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-@cache
-def _doubling(length: int) -> Tensor:
-    """(2 length, length): bilinear doubling of a column, as `F.interpolate` does it."""
-    with torch.inference_mode(mode=False), torch.no_grad():
-        columns = torch.eye(length)[None, None]
-        doubled = F.interpolate(
-            columns, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False
-        )
-        return doubled[0, 0]
 
 
 class ResidualBlock(nn.Module):
@@ -49,9 +32,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _conv(channels, channels, bias=False)
+        self.first = WinogradConv2d(channels, channels, 3, padding=1, bias=False)
         self.norm = InstanceNorm(channels, affine=True)
-        self.second = _conv(channels, channels)
+        self.second = WinogradConv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         change: Tensor = self.second(F.relu(self.norm(self.first(x))))
@@ -94,6 +77,10 @@ class Light(nn.Module):
             nn.init.dirac_(self.photo_out.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            # Channels side by side: the stages of few channels and the doublings between them,
+            # there and back, take a fifth to a half less time so.
+            x = x.contiguous(memory_format=torch.channels_last)
         half, y = self._down(x)
         y = self.blocks(y)  # (N, channels, H/4, W/4)
         y = F.relu(self.half_out(_double(y))) + half

@@ -10,7 +10,7 @@ relative; the gradients too, in the same way.
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import torch
@@ -56,31 +56,14 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 def pays(x: Tensor, weight: Tensor) -> bool:
     """Whether the way round through tiles is the faster one here, by what was measured."""
+    fewest = min(weight.shape[:2])
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        # Fewer channels leave the products too little work beside the transforms.
-        and min(weight.shape[:2]) >= 128
-        and x.shape[-1] * x.shape[-2] >= 256
+        # Fewer channels or places leave the products too little work beside the transforms.
+        and fewest >= 64
+        and fewest * x.shape[-1] * x.shape[-2] >= 2**15
     )
-
-
-class _Kernels:
-    """The transforms of one state of a weight, made when they are wanted, for all its passes."""
-
-    def __init__(self, weight: Tensor) -> None:
-        self._weight = weight.detach()
-        self.version = weight._version
-
-    @cached_property
-    def plain(self) -> Tensor:
-        """(36, C, K)."""
-        return _transformed(self._weight)
-
-    @cached_property
-    def turned(self) -> Tensor:
-        """(36, K, C), of the kernel turned round: it brings gradients back."""
-        return _transformed(self._weight.flip(2, 3).transpose(0, 1))
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -91,16 +74,17 @@ class WinogradConv2d(nn.Conv2d):
     once more.
     """
 
-    _kernels: _Kernels | None = None
+    _kernels: tuple[int, Tensor] | None = None  # the weight's version, and what became of it
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled() or not pays(x, self.weight):
             return super().forward(x)
-        if self._kernels is None or self._kernels.version != self.weight._version:
-            self._kernels = _Kernels(self.weight)
-        padding = self.padding[0]
+        version = self.weight._version
+        if self._kernels is None or self._kernels[0] != version:
+            # Once for all passes of a step.
+            self._kernels = version, _transformed(self.weight.detach())
         out: Tensor = _Winograd.apply(  # type: ignore[no-untyped-call]
-            x, self.weight, self.bias, padding, self._kernels
+            x, self.weight, self.bias, self.padding[0], self._kernels[1]
         )
         return out
 
@@ -115,41 +99,41 @@ class WinogradConv2d(nn.Conv2d):
 class _Winograd(torch.autograd.Function):
     """(N, C, H, W) and (K, C, 3, 3) to (N, K, H + 2 padding - 2, W + 2 padding - 2).
 
-    Inside, channels lie next to each other: tiles are then runs of memory.
+    Inside, channels lie next to each other: tiles are then runs of memory. The way back is each
+    linear step of the way there transposed, in reverse order.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, _weight: Tensor, bias: Tensor | None, padding: int, kernels: _Kernels
+        ctx: Any, x: Tensor, _weight: Tensor, bias: Tensor | None, padding: int, kernels: Tensor
     ) -> Tensor:
         tiles = _tiles(x, padding)
-        out = _combined(tiles, kernels.plain, x, padding)
+        out = _joined(torch.bmm(tiles, kernels), x.shape, padding)
         if bias is not None:
             out.add_(bias[:, None, None])
         ctx.save_for_backward(tiles)
-        ctx.padding, ctx.kernels = padding, kernels
+        ctx.padding, ctx.kernels, ctx.shape = padding, kernels, x.shape
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (tiles,) = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
         for_x = for_weight = for_bias = None
+        products = _parted(gradient)
         if ctx.needs_input_grad[0]:
-            # A full correlation with the kernel turned round.
-            around = 2 - ctx.padding
-            for_x = _combined(_tiles(gradient, around), ctx.kernels.turned, gradient, around)
+            of_tiles = torch.bmm(products, ctx.kernels.transpose(1, 2))
+            for_x = _overlaid(of_tiles, ctx.shape, ctx.padding)
         if ctx.needs_input_grad[1]:
-            for_weight = _weight_gradient(tiles, gradient)
+            for_weight = _untransformed(torch.bmm(tiles.transpose(1, 2), products))
         if ctx.needs_input_grad[2]:
             for_bias = gradient.sum(dim=(0, 2, 3))
         return for_x, for_weight, for_bias, None, None
 
 
-def _counts(x: Tensor, padding: int) -> tuple[int, int]:
+def _counts(shape: torch.Size, padding: int) -> tuple[int, int]:
     """Rows and columns of output tiles."""
-    rows, columns = (-(-(side + 2 * padding - 2) // _TILE) for side in x.shape[2:])
+    rows, columns = (-(-(side + 2 * padding - 2) // _TILE) for side in shape[2:])
     return rows, columns
 
 
@@ -160,10 +144,17 @@ def _transformed(weight: Tensor) -> Tensor:
     return (_transforms()[1] @ taps).view(36, inputs, outputs)
 
 
+def _untransformed(kernels: Tensor) -> Tensor:
+    """`_transformed` transposed: (36, C, K) to (K, C, 3, 3)."""
+    inputs, outputs = kernels.shape[1:]
+    taps = (_transforms()[1].T @ kernels.view(36, -1)).view(3, 3, inputs, outputs)
+    return taps.permute(3, 2, 0, 1).contiguous()
+
+
 def _tiles(x: Tensor, padding: int) -> Tensor:
     """(N, C, H, W) to overlapping 6x6 tiles, transformed: (36, places, C)."""
     count, channels, height, width = x.shape
-    rows, columns = _counts(x, padding)
+    rows, columns = _counts(x.shape, padding)
     below = _TILE * rows + 2 - height - padding
     right = _TILE * columns + 2 - width - padding
     if padding or below or right:
@@ -176,27 +167,43 @@ def _tiles(x: Tensor, padding: int) -> Tensor:
     return (_transforms()[0] @ view.reshape(36, -1)).view(36, count * rows * columns, channels)
 
 
-def _combined(tiles: Tensor, kernels: Tensor, x: Tensor, padding: int) -> Tensor:
-    """Products of the tiles of x and kernels (36, C, K), brought back to (N, K, h, w)."""
-    count, outputs = x.shape[0], kernels.shape[2]
-    rows, columns = _counts(x, padding)
-    products = torch.bmm(tiles, kernels)  # (36, places, K)
+def _overlaid(tiles: Tensor, shape: torch.Size, padding: int) -> Tensor:
+    """`_tiles` transposed: tiles are laid over each other and added, to (N, C, H, W)."""
+    count, channels, height, width = shape
+    rows, columns = _counts(shape, padding)
+    parts = (_transforms()[0].T @ tiles.view(36, -1)).view(6, 6, count, rows, columns, channels)
+    parts = parts.permute(2, 3, 0, 4, 1, 5)  # (N, rows, 6, columns, 6, C)
+    # A tile's last two rows and columns lie on the first two of the next.
+    x = parts.new_empty(count, rows + 1, _TILE, columns + 1, _TILE, channels)
+    x[:, -1:] = 0.0
+    x[:, :, :, -1:] = 0.0
+    x[:, :-1, :, :-1] = parts[:, :, :_TILE, :, :_TILE]
+    x[:, 1:, :2, :-1] += parts[:, :, _TILE:, :, :_TILE]
+    x[:, :-1, :, 1:, :2] += parts[:, :, :_TILE, :, _TILE:]
+    x[:, 1:, :2, 1:, :2] += parts[:, :, _TILE:, :, _TILE:]
+    x = x.view(count, _TILE * (rows + 1), _TILE * (columns + 1), channels)
+    x = x[:, padding : padding + height, padding : padding + width]
+    return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _joined(products: Tensor, shape: torch.Size, padding: int) -> Tensor:
+    """Products (36, places, K) brought back to (N, K, H + 2 padding - 2, W + 2 padding - 2)."""
+    count, outputs = shape[0], products.shape[2]
+    rows, columns = _counts(shape, padding)
     results = (_transforms()[2] @ products.view(36, -1)).view(4, 4, count, rows, columns, outputs)
     results = results.permute(2, 3, 0, 4, 1, 5)
     results = results.reshape(count, _TILE * rows, _TILE * columns, outputs)
-    height, width = (side + 2 * padding - 2 for side in x.shape[2:])
+    height, width = (side + 2 * padding - 2 for side in shape[2:])
     return results[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def _weight_gradient(tiles: Tensor, gradient: Tensor) -> Tensor:
-    """The transforms transposed: of output tiles, of products, of kernels."""
+def _parted(gradient: Tensor) -> Tensor:
+    """`_joined` transposed: (N, K, h, w) to (36, places, K)."""
     count, outputs, height, width = gradient.shape
-    channels, rows, columns = tiles.shape[2], -(-height // _TILE), -(-width // _TILE)
-    _, kernel, out_of = _transforms()
+    rows, columns = -(-height // _TILE), -(-width // _TILE)
     below, right = _TILE * rows - height, _TILE * columns - width
-    grid = F.pad(gradient, (0, right, 0, below)) if below or right else gradient
-    grid = grid.permute(0, 2, 3, 1).reshape(count, rows, _TILE, columns, _TILE, outputs)
-    spread = out_of.T @ grid.permute(2, 4, 0, 1, 3, 5).reshape(16, -1)
-    products = torch.bmm(tiles.transpose(1, 2), spread.view(36, -1, outputs))  # (36, C, K)
-    taps = (kernel.T @ products.view(36, -1)).view(3, 3, channels, outputs)
-    return taps.permute(3, 2, 0, 1).contiguous()
+    if below or right:
+        gradient = F.pad(gradient, (0, right, 0, below))
+    grid = gradient.permute(0, 2, 3, 1).reshape(count, rows, _TILE, columns, _TILE, outputs)
+    grid = grid.permute(2, 4, 0, 1, 3, 5).reshape(16, -1)
+    return (_transforms()[2].T @ grid).view(36, -1, outputs)
