@@ -66,3 +66,90 @@ def test_kernel_distance_is_that_of_the_formula():
     a, b = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
     # Within: k(0,1) = 1 and k(2,3) = 343; across: k(0,2), k(0,3) = 1, k(1,2) = 27, k(1,3) = 64.
     assert metrics.kernel_distance(a, b) == pytest.approx(1 + 343 - 2 * (1 + 1 + 27 + 64) / 4)
+
+
+def spread(count, width, seed):
+    random = np.random.default_rng(seed)
+    return random.normal(size=(count, width)) @ random.normal(size=(width, width)) / width**0.5
+
+
+@pytest.mark.parametrize(("m", "n"), [(300, 400), (20, 30), (30, 300)])
+def test_frechet_distance_is_that_of_scipy(m, n):
+    linalg = pytest.importorskip("scipy.linalg", reason="scipy is not installed")
+    a, b = spread(m, 48, 0), spread(n, 48, 1) + 0.3
+    one, two = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # Of singular covariances sqrtm knows the trace to half its digits only, so by eigenvalues.
+    shared = np.sqrt(np.maximum(linalg.eigvals(one @ two).real, 0.0)).sum()
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(one + two) - 2 * shared
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    if min(m, n) > 48:
+        shared = np.trace(linalg.sqrtm(one @ two)).real
+        expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(one + two) - 2 * shared
+        assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_distances_are_those_of_torchmetrics():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    image = pytest.importorskip("torchmetrics.image", reason="torchmetrics is not installed")
+    kid = pytest.importorskip("torchmetrics.image.kid", reason="torchmetrics is not installed")
+    mifid = pytest.importorskip("torchmetrics.image.mifid", reason="torchmetrics is not installed")
+    a, b = spread(200, 32, 0), spread(200, 32, 1) + 0.3
+    assert image is not None
+    one, two = torch.from_numpy(a), torch.from_numpy(b)
+    expected = float(kid.poly_mmd(one, two, degree=3, gamma=None, coef=1.0))
+    assert metrics.kernel_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    theirs = float(mifid._compute_cosine_distance(two, one, cosine_distance_eps=10.0))
+    assert metrics.memorisation_distance(b, a) == pytest.approx(theirs, rel=1e-6)
+
+
+def test_frechet_distance_of_known_gaussians():
+    # Of diagonal covariances: the shift squared and the difference of deviations squared.
+    random = np.random.default_rng(0)
+    a = random.normal(size=(500, 5))
+    assert metrics.frechet_distance(a, a) == pytest.approx(0.0, abs=1e-9)
+    scale = 3 * (a - a.mean(0)) + a.mean(0) + 2
+    deviations = a.std(axis=0, ddof=1)
+    assert metrics.frechet_distance(a, a + 2) == pytest.approx(4 * 5)
+    assert metrics.frechet_distance(a, scale) == pytest.approx(
+        4 * 5 + np.trace(np.cov(a, rowvar=False)) * 4
+    )
+    assert deviations.min() > 0
+
+
+def test_order_and_precision_of_features_do_not_change_a_distance():
+    a, b = spread(60, 24, 0), spread(80, 24, 1)
+    turned = np.random.default_rng(3).permutation(60)
+    for distance in (metrics.frechet_distance, metrics.kernel_distance):
+        assert distance(a[turned], b) == pytest.approx(distance(a, b), rel=1e-9)
+        assert distance(a.astype(np.float32), b) == pytest.approx(distance(a, b), rel=1e-4)
+
+
+def test_subsets_scatter_around_the_whole():
+    a, b = spread(120, 24, 0), spread(100, 24, 1) + 0.2
+    found = metrics.kernel_distances(a, b, 40, 50, np.random.default_rng(0))
+    whole = metrics.kernel_distance(a, b)
+    assert found.shape == (40,)
+    assert abs(found.mean() - whole) < 3 * found.std()
+    again = metrics.kernel_distances(a, b, 40, 50, np.random.default_rng(0))
+    assert np.array_equal(found, again)
+    few = metrics.kernel_distances(a[:10], b[:10], 20, 50, np.random.default_rng(0))
+    assert few.std() > 0
+
+
+def test_memorisation_is_the_mean_of_the_nearest():
+    learned = np.eye(4)
+    results = np.array([[2.0, 0, 0, 0], [0, -1.0, 0, 0], [1.0, 1.0, 0, 0], [0, 0, 0, 0]])
+    distances, nearest = metrics.nearest_cosine(results, learned)
+    assert distances == pytest.approx([0.0, 0.0, 1 - 0.5**0.5, 1.0])
+    assert nearest[:2].tolist() == [0, 1]
+    assert metrics.memorisation_distance(results, learned) == pytest.approx(distances.mean())
+
+
+def test_mifid_divides_below_the_threshold_only():
+    assert metrics.mifid(50.0, 0.2) == 50.0
+    assert metrics.mifid(50.0, 0.1) == 50.0
+    assert metrics.mifid(50.0, 0.05) == pytest.approx(1000.0)
+
+
+def test_an_interval_is_the_middle():
+    assert metrics.interval(np.linspace(0, 1, 1001)) == pytest.approx((0.025, 0.975))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pleinair.images import Pixels
 
+Features = NDArray[np.floating[Any]]  # a row for each picture
+
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as JPEG has it
 # A spectrum has no empty place: rounding to 8 bits alone puts 1/12 of a squared level everywhere.
 _ROUNDING_VARIANCE = 1.0 / 12.0
@@ -60,7 +62,7 @@ def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> fl
     return max(_peak_ratio(power, row, column, floor) for row, column in peaks)
 
 
-def kernel_distance(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
+def kernel_distance(a: Features, b: Features) -> float:
     """Squared maximum mean discrepancy of two sets of features, unbiased, so below 0 by chance.
 
     a: (m, d), b: (n, d). Kernel (x . y / d + 1)^3: Binkowski et al. 2018,
@@ -72,6 +74,87 @@ def kernel_distance(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) 
     pairs_a = (within_a.sum() - np.trace(within_a)) / (m * (m - 1))
     pairs_b = (within_b.sum() - np.trace(within_b)) / (n * (n - 1))
     return float(pairs_a + pairs_b - 2.0 * across.mean())
+
+
+def kernel_distances(
+    a: Features, b: Features, subsets: int, size: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """`kernel_distance` of random subsets without repetition: (subsets,).
+
+    Their mean and standard deviation are what papers print as KID. Subsets are of `size` rows of
+    each, or of all but a tenth of the fewer where there are not so many, so that they differ.
+    """
+    size = min(size, max(2, min(len(a), len(b)) * 9 // 10))
+    found = [
+        kernel_distance(
+            a[random.choice(len(a), size, replace=False)],
+            b[random.choice(len(b), size, replace=False)],
+        )
+        for _ in range(subsets)
+    ]
+    return np.array(found)
+
+
+def frechet_distance(a: Features, b: Features) -> float:
+    """Squared Frechet (2-Wasserstein) distance of two Gaussians fitted to features; at least 0.
+
+    a: (m, d), b: (n, d), at least 2 rows each. |mean a - mean b|^2 + tr(A + B - 2 (A B)^(1/2)) of
+    covariances A, B with m - 1 and n - 1: Heusel et al. 2017, https://arxiv.org/abs/1706.08500,
+    eq. 6; FID where the features are Inception's. It grows as sets get smaller, whatever they
+    hold: compare only sets of one size.
+    """
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    root_a, root_b = _covariance_root(x), _covariance_root(y)
+    # With A = P'P and B = Q'Q the eigenvalues of A B are the squares of P Q's singular values: no
+    # square root of a matrix that is singular, as those of few pictures are.
+    shared = float(np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum())
+    spread = float((root_a**2).sum() + (root_b**2).sum()) - 2.0 * shared
+    return max(float(shift @ shift) + spread, 0.0)
+
+
+def nearest_cosine(a: Features, b: Features) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """For each row of a its nearest of b: cosine distances 1 - |cos| in [0, 1], and row numbers.
+
+    a: (m, d), b: (n, d) to (m,), (m,). A row of zeros is at distance 1 of everything.
+    """
+    unit_a, unit_b = (_unit(x.astype(np.float64)) for x in (a, b))
+    alike = np.abs(unit_a @ unit_b.T)
+    nearest = alike.argmax(axis=1)
+    return np.maximum(1.0 - alike[np.arange(len(a)), nearest], 0.0), nearest
+
+
+def memorisation_distance(a: Features, b: Features) -> float:
+    """Mean of `nearest_cosine`: how far results keep from the pictures that were learned from.
+
+    Bai et al. 2021, https://arxiv.org/abs/2106.03062, eq. 2.
+    """
+    return float(nearest_cosine(a, b)[0].mean())
+
+
+def mifid(fid: float, distance: float, threshold: float = 0.1) -> float:
+    """Memorisation-informed FID as Kaggle's `gan-getting-started` has it: fid / distance.
+
+    A memorisation distance of `threshold` or more is no memorisation and divides by 1.
+    """
+    return fid / (distance + 1e-14) if distance < threshold else fid
+
+
+def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """The middle `level` of values, such as scores of resampled sets."""
+    low, high = np.quantile(values, [(1.0 - level) / 2, (1.0 + level) / 2])
+    return float(low), float(high)
+
+
+def _covariance_root(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, d) to P of (min(m, d), d) with P'P the covariance."""
+    centred = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
+    return np.asarray(np.linalg.qr(centred, mode="r"), np.float64)
+
+
+def _unit(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(norms > 0, norms, 1.0)
 
 
 def _without_plane(tile: NDArray[np.float64]) -> NDArray[np.float64]:
