@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,31 @@ def test_subsets_scatter_around_the_whole():
     assert np.array_equal(found, again)
     few = metrics.kernel_distances(a[:10], b[:10], 20, 50, np.random.default_rng(0))
     assert few.std() > 0
+
+
+def test_resampled_distances_cover_the_truth():
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(40):
+        a, b = random.normal(size=(60, 4)), random.normal(size=(80, 4)) + 0.5
+        low, high = metrics.interval(metrics.resampled_kernel_distances(a, b, 200, random))
+        held += low <= truth() <= high
+    assert held >= 33  # of 40 at 95%: 38 expected, fewer than 34 once in a thousand
+
+
+@functools.cache
+def truth():
+    random = np.random.default_rng(99)
+    return metrics.kernel_distance(
+        random.normal(size=(4000, 4)), random.normal(size=(4000, 4)) + 0.5
+    )
+
+
+def test_the_jackknife_is_the_error_of_a_mean():
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(400, 1)), random.normal(size=(400, 1))
+    found = metrics.jackknife_error(lambda x, y: float(x.mean() - y.mean()), a, b, groups=40)
+    assert found == pytest.approx((2 / 400) ** 0.5, rel=0.35)
 
 
 def test_memorisation_is_the_mean_of_the_nearest():

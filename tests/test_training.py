@@ -493,6 +493,14 @@ def test_patience_ends_a_run_that_stopped_improving(plan, monkeypatch):
     assert (outcome.step, outcome.finished) == (4, True)
 
 
+@pytest.mark.parametrize(("steps", "scores"), [(2, 0), (3, 1)])
+def test_a_run_of_half_a_score_s_length_is_scored_at_its_end(plan, monkeypatch, steps, scores):
+    monkeypatch.setattr(domains, "appoint_judge", lambda *_: FakeJudge(iter([0.3])))
+    there = plan(tiny("light"), "run", steps=steps, score_every=6)
+    train(there, Ear())
+    assert len(newest(there.out)[1]["scores"]) == scores
+
+
 class FakeJudge:
     def __init__(self, scored) -> None:
         self.scored = scored

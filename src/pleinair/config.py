@@ -324,6 +324,19 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class EvaluateSettings:
+    """The protocol of scores."""
+
+    side: int = 256  # pixels of the square that every picture becomes
+    backbones: tuple[str, ...] = ("lite0", "lite2")
+    resamples: int = 1000  # bootstrap samples behind an interval
+    subsets: int = 50  # behind KID's mean and deviation
+    subset_size: int = 100
+    least: int = 8  # pictures of either kind
+    frechet_least: int = 2048  # pictures below which a Frechet distance comes with a warning
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """How an exported graph is written and checked."""
 
@@ -351,6 +364,7 @@ class DataSettings:
 
 PAINT = PaintSettings()
 TRAIN = TrainSettings()
+EVALUATE = EvaluateSettings()
 EXPORT = ExportSettings()
 DATA = DataSettings()
 

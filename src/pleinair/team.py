@@ -33,7 +33,7 @@ class Team:
         Raises UsageError where the device is not at hand, MissingExtraError without Accelerate.
         """
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            return cls(_device(device))
+            return cls(find_device(device))
         try:
             from accelerate import Accelerator
         except ImportError as error:
@@ -91,7 +91,8 @@ class Team:
             self.accelerator.end_training()
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """auto, cpu, cuda or mps. Raises UsageError where it is not at hand."""
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),

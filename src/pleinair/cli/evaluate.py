@@ -1,0 +1,144 @@
+"""`pleinair evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from pleinair.cli.terminal import progress_bar, say
+from pleinair.config import EVALUATE
+from pleinair.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pleinair.evaluation import Evaluation
+
+
+def evaluate(
+    *what: Annotated[str, Parameter(name="PAINTER")],
+    photos: Path,
+    paintings: Path,
+    cache: Annotated[Path | None, Parameter(negative=())] = None,
+    fresh: Annotated[bool, Parameter(negative=())] = False,
+    device: str = "auto",
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Score painters, or folders of their results, against paintings.
+
+    Parameters
+    ----------
+    what
+        Painters by name, .onnx files, and folders or zip files of results. None: baselines only.
+    photos
+        Photos to paint: a folder, zip file, TFRecord or parquet shards, or manifest.
+    paintings
+        The same of paintings to compare with, better not those that were trained on.
+    cache
+        Folder that keeps what networks saw. Default: the user's own cache folder.
+    fresh
+        Look at everything anew and keep nothing.
+    device
+        auto, cpu, cuda or mps.
+    as_json
+        Print everything as JSON.
+    """
+    try:
+        import platformdirs
+
+        from pleinair import engines, evaluation, gallery
+        from pleinair.team import find_device
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{error.name} is not installed; run pip install 'pleinair[evaluate]' first."
+        ) from error
+
+    eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
+    place = cache or platformdirs.user_cache_path("pleinair") / "seen"
+    with progress_bar() as progress:
+        tasks = {}
+
+        def told(doing: str, done: int, total: int) -> None:
+            if doing not in tasks:
+                tasks[doing] = progress.add_task(doing)
+            progress.update(tasks[doing], completed=done, total=total)
+
+        room = gallery.Gallery(eyes, None if fresh else place, told, say)
+        found = evaluation.evaluate(what, photos, paintings, room)
+    if as_json:
+        print(json.dumps(found.as_dict(), indent=2))
+    else:
+        _show(found)
+    return 0
+
+
+def _show(found: Evaluation) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for label in found.eyes:
+        console.print(_distances(found, label))
+    if any(row.content for row in found.rows):
+        console.print(_contents(found))
+    eyes = ", ".join(
+        f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels)"
+        for label, eye in found.eyes.items()
+    )
+    say(
+        f"{found.photos} photos, {found.paintings} paintings, squares of {found.side} pixels, "
+        f"resized {next(iter(found.eyes.values()))['resize']}; {eyes}; protocol {found.protocol}, "
+        f"pleinair {found.version}. In brackets 95% intervals."
+    )
+    for warning in found.warnings():
+        say(f"warning: {warning}")
+
+
+def _distances(found: Evaluation, label: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=f"Distance to the paintings, through {label}", box=box.SIMPLE_HEAD)
+    for column in ("", "pictures", f"KID-{label}", "of subsets", f"FD-{label}", "memorised"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in found.rows:
+        if label in row.scores:
+            score = row.scores[label]
+            low, high = score.kid_interval
+            mean, deviation = score.kid_subsets
+            error = "" if score.frechet_error is None else f" \u00b1 {score.frechet_error:.1f}"
+            table.add_row(
+                row.name,
+                str(row.pictures),
+                f"{score.kid:.4f} ({low:.4f} to {high:.4f})",
+                f"{mean:.4f} \u00b1 {deviation:.4f}",
+                f"{score.frechet:.1f}{error}",
+                f"{score.memorisation:.3f}",
+            )
+    return table
+
+
+def _contents(found: Evaluation) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="What became of the photos", box=box.SIMPLE_HEAD)
+    names = {
+        "luma_correlation": "luma correlation",
+        "median_change": "median change, levels",
+        "lattice_2": "lattice at 2",
+        "lattice_4": "at 4 pixels",
+    }
+    for column in ("", *names.values()):
+        table.add_column(column, justify="right" if column else "left")
+    for row in found.rows:
+        if row.content:
+            cells = []
+            for name in names:
+                one = row.content[name]
+                cells.append(f"{one.value:.3g} ({one.interval[0]:.3g} to {one.interval[1]:.3g})")
+            table.add_row(row.name, *cells)
+    return table
