@@ -16,10 +16,11 @@ import torch
 
 from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
-from pleinair.config import RECIPES, TRAIN, Recipe
+from pleinair.config import RECIPES, TRAIN, LightSpec, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
 from pleinair.export import export_run
 from pleinair.monitoring import Score
+from pleinair.networks import winograd
 from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
@@ -198,6 +199,24 @@ def test_a_shared_step_is_that_of_a_plain_loop(monkeypatch):
             d(fake)
         loss = losses.discriminator_loss("lsgan", *d(torch.cat([real, fake, fake])).split(2))
         assert found[f"{side}_discriminator"].item() == pytest.approx(loss.item(), rel=1e-3)
+
+
+def test_the_second_step_is_that_of_networks_without_a_memory(monkeypatch):
+    # What a network keeps between passes must not outlive the weights that it was made of.
+    recipe = dataclasses.replace(tiny("light"), warmup_steps=0, cycle_noise=0.0)
+    recipe = dataclasses.replace(recipe, generator=LightSpec(channels=64), crop=128)
+    recipe = dataclasses.replace(recipe, resize_min=128, resize_max=128)
+    photo, painting = batches(recipe)
+    ends = []
+    for pays in (winograd.pays, lambda *_: False):
+        monkeypatch.setattr(winograd, "pays", pays)
+        session = Session.start(recipe, 0, torch.device("cpu"))
+        for _ in range(3):
+            torch.manual_seed(1)
+            found = train_step(session, photo, painting, 0.0)
+        ends.append({name: value.item() for name, value in found.items()})
+    for name, value in ends[0].items():
+        assert value == pytest.approx(ends[1][name], rel=2e-3, abs=1e-4), name
 
 
 # --- whole runs -------------------------------------------------------------------------------

@@ -172,6 +172,8 @@ class Gallery:
                     content.setdefault(name, []).append(value)
             numbers.append(number)
             self.told(what, number + 1, len(squares.names))
+        for problem in squares.bad:
+            self.warn(f"left out: {problem}")
         beside = {name: np.array(values) for name, values in content.items()}
         return {
             eye.label: {

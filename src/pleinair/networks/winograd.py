@@ -74,15 +74,16 @@ class WinogradConv2d(nn.Conv2d):
     once more.
     """
 
-    _kernels: tuple[int, Tensor] | None = None  # the weight's version, and what became of it
+    _kernels: tuple[Tensor, Tensor] | None = None  # the weight of then, and what became of it
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled() or not pays(x, self.weight):
             return super().forward(x)
-        version = self.weight._version
-        if self._kernels is None or self._kernels[0] != version:
-            # Once for all passes of a step.
-            self._kernels = version, _transformed(self.weight.detach())
+        # Once for all passes of a step. Not by the weight's version, which the optimiser that
+        # updates all weights in one call leaves as it was.
+        if self._kernels is None or not torch.equal(self._kernels[0], self.weight):
+            weight = self.weight.detach().clone()
+            self._kernels = weight, _transformed(weight)
         out: Tensor = _Winograd.apply(  # type: ignore[no-untyped-call]
             x, self.weight, self.bias, self.padding[0], self._kernels[1]
         )
