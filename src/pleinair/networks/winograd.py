@@ -9,7 +9,6 @@ relative; the gradients too, in the same way.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -88,13 +87,6 @@ class WinogradConv2d(nn.Conv2d):
             x, self.weight, self.bias, self.padding[0], self._kernels[1]
         )
         return out
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> WinogradConv2d:
-        self._kernels = None  # of this weight, not of the copy's
-        copy = self.__class__.__new__(self.__class__)
-        memo[id(self)] = copy
-        copy.__dict__.update(deepcopy(self.__dict__, memo))
-        return copy
 
 
 class _Winograd(torch.autograd.Function):
