@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from pleinair.config import RECIPES, FeatureSpec, LightSpec, PatchSpec, UNetSpec, size_multiple
 from pleinair.networks import PatchHeads, build, build_generator, count_parameters, light
-from pleinair.networks.features import lite0
+from pleinair.networks.features import lite
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.patch import Blur
 
@@ -151,7 +151,7 @@ def test_pictures_of_a_batch_do_not_mix(name):
 
 
 def test_the_frozen_eye_is_frozen_and_known():
-    eye = lite0()
+    eye = lite("lite0")
     assert list(eye.parameters()) == []
     assert eye.state_dict() == {}
     random = np.random.default_rng(0).uniform(-1, 1, (1, 3, 224, 224)).astype(np.float32)

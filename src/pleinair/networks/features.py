@@ -169,18 +169,13 @@ def weights_file(variant: Variant) -> Path:
 
 
 @cache
-def lite(name: str = "lite0") -> Lite:
+def lite(name: str) -> Lite:
     """The one frozen network of this name and process. Raises MissingExtraError."""
     variant = VARIANTS[name]
     # Tensors made in inference mode could never be part of a training step.
     with torch.inference_mode(mode=False):
         state = torch.load(weights_file(variant), map_location="cpu", weights_only=True)
         return Lite(state, variant.repeats).eval()
-
-
-def lite0() -> Lite:
-    """The eye of the discriminators."""
-    return lite("lite0")
 
 
 class FeaturePatch(nn.Module):
@@ -194,7 +189,7 @@ class FeaturePatch(nn.Module):
 
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
-        self.eye = lite0()
+        self.eye = lite("lite0")
         self.heads = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(TAP_CHANNELS[stride], spec.channels, 3, padding=1),
