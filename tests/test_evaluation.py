@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pleinair import cli, evaluation, gallery, metrics
+from pleinair import cli, evaluation, images, metrics
 from pleinair.config import EVALUATE
 from pleinair.errors import DataError, PainterError, UsageError
 from pleinair.gallery import Gallery, Squares
@@ -35,6 +35,10 @@ class Palette:
             np.asarray(Image.fromarray(p).resize((4, 4), Image.Resampling.BOX)) for p in pictures
         ]
         return np.stack(small).reshape(len(pictures), -1).astype(np.float32) / 255
+
+
+def square(pixels):
+    return images.centre_square(pixels, SIDE)
 
 
 def shelf(path: Path, count: int, seed: int, tint=(0, 0, 0), size=(300, 280)) -> Path:
@@ -188,13 +192,13 @@ def test_a_painter_is_scored_and_named_once(shelves, tmp_path):
 def test_squares_are_the_middle_of_any_shape():
     wide = np.zeros((100, 300, 3), np.uint8)
     wide[:, 100:200] = 200
-    found = gallery.square(wide)
+    found = square(wide)
     assert found.shape == (SIDE, SIDE, 3)
     assert found[:, 8:-8].min() == 200
-    small = gallery.square(picture(40, 64))
+    small = square(picture(40, 64))
     assert small.shape == (SIDE, SIDE, 3)
     exact = picture(SIDE, SIDE)
-    assert np.array_equal(gallery.square(exact), exact)
+    assert np.array_equal(square(exact), exact)
 
 
 @pytest.mark.parametrize("worsen", ["blur", "noise", "jpeg", "colour", "lattice"])
@@ -203,7 +207,7 @@ def test_damage_of_growing_strength_moves_scores_the_right_way(tmp_path, worsen)
     torch = pytest.importorskip("torch", reason="torch is not installed")
     eye = engines.backbone("lite0", torch.device("cpu"))
     random = np.random.default_rng(0)
-    base = [gallery.square(picture(280, 280, seed=n)) for n in range(28)]
+    base = [square(picture(280, 280, seed=n)) for n in range(28)]
     reference, shown = eye.features(base[:14]), base[14:]
     found = []
     for strength in (0, 1, 2, 3):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from pleinair.painter import Painter
 PROTOCOL = 1  # raise it when squares, resizing or features change
 Arrays = dict[str, NDArray[Any]]
 Told = Callable[[str, int, int], None]  # what, how many done, of how many
+Warn = Callable[[str], None]
 
 
 class Eye(Protocol):
@@ -58,7 +59,6 @@ class Squares:
         self.place = place
         self.source = sources.open_source(place)
         self.names = self.source.names
-        self.bad: list[str] = []  # what is wrong with pictures that were left out
 
     def digest(self) -> str:
         """SHA-256 of all their files, in order."""
@@ -73,25 +73,11 @@ class Squares:
             whole.update(hashlib.sha256(data).digest())
         return whole.hexdigest()
 
-    def __iter__(self) -> Iterator[tuple[int, Pixels]]:
-        """Numbers and squares; pictures that cannot be read are left out."""
-        self.bad = []
-        for index, name in enumerate(self.names):
-            encoded = self.source.read(index)
-            known = "" if isinstance(encoded, Path) else f"{self.place}: {name}"
-            try:
-                yield index, square(images.read_small(encoded, EVALUATE.side, known))
-            except ImageError as error:
-                self.bad.append(str(error))
-
-
-def square(pixels: Pixels) -> Pixels:
-    """The middle of a picture, (256, 256, 3), its shorter side resized to that."""
-    side = EVALUATE.side
-    if min(pixels.shape[:2]) != side:
-        pixels = images.resize_shorter(pixels, side)
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
-    return pixels[top : top + side, left : left + side]
+    def get(self, index: int) -> Pixels:
+        """The square of a number. Raises ImageError where the picture cannot be read."""
+        encoded = self.source.read(index)
+        known = "" if isinstance(encoded, Path) else f"{self.place}: {self.names[index]}"
+        return images.centre_square(images.read_small(encoded, EVALUATE.side, known), EVALUATE.side)
 
 
 # --- what is seen of them, and kept -----------------------------------------------------------
@@ -113,7 +99,7 @@ class Gallery:
     files appear whole, and the same question has the same answer.
     """
 
-    def __init__(self, eyes: Sequence[Eye], cache: Path | None, told: Told, warn: Any) -> None:
+    def __init__(self, eyes: Sequence[Eye], cache: Path | None, told: Told, warn: Warn) -> None:
         self.eyes = eyes
         self.cache = cache
         self.told = told
@@ -163,17 +149,20 @@ class Gallery:
         numbers = []
         what = f"{'painting' if painter else 'looking at'} {squares.place}"
         self.told(what, 0, len(squares.names))
-        for number, photo in squares:
+        for number in range(len(squares.names)):
+            try:
+                photo = squares.get(number)
+            except ImageError as error:
+                self.warn(f"left out: {error}")
+                continue
             shown = photo if painter is None else painter.paint(photo)
             for eye in eyes:
                 rows[eye.label].append(eye.features([shown])[0])
             if painter is not None:
-                for name, value in content_of(photo, shown).items():
+                for name, value in metrics.signs(photo, shown).items():
                     content.setdefault(name, []).append(value)
             numbers.append(number)
             self.told(what, number + 1, len(squares.names))
-        for problem in squares.bad:
-            self.warn(f"left out: {problem}")
         beside = {name: np.array(values) for name, values in content.items()}
         return {
             eye.label: {
@@ -215,18 +204,8 @@ class Gallery:
             self.warn(f"{self.cache} keeps nothing ({error.strerror}).")
 
 
-def content_of(photo: Pixels, painting: Pixels) -> dict[str, float]:
-    """What a painter did to a photo: the measures of `metrics` by name."""
-    return {
-        "luma_correlation": metrics.luma_correlation(photo, painting),
-        "median_change": metrics.median_change(photo, painting),
-        "lattice_2": metrics.lattice_ratio(painting, 2),
-        "lattice_4": metrics.lattice_ratio(painting, 4),
-    }
-
-
 def paired(photos: Squares, results: Squares) -> Arrays:
-    """`content_of` results that were painted elsewhere, by the names of their photos.
+    """`metrics.signs` of results that were painted elsewhere, by the names of their photos.
 
     Empty where a result has no photo of its name.
     """
@@ -235,12 +214,13 @@ def paired(photos: Squares, results: Squares) -> Arrays:
     if len(set(stems)) != len(stems) or not all(stem in by_stem for stem in stems):
         return {}
     found: dict[str, list[float]] = {}
-    squares = dict(photos)
-    for number, painting in results:
-        photo = squares.get(by_stem[stems[number]])
-        if photo is not None:
-            for name, value in content_of(photo, painting).items():
-                found.setdefault(name, []).append(value)
+    for number, stem in enumerate(stems):
+        try:
+            photo, painting = photos.get(by_stem[stem]), results.get(number)
+        except ImageError:
+            continue  # left out of the scores, and told there
+        for name, value in metrics.signs(photo, painting).items():
+            found.setdefault(name, []).append(value)
     return {name: np.array(values) for name, values in found.items()}
 
 

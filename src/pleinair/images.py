@@ -337,6 +337,14 @@ def resize_shorter(pixels: Pixels, shortest: int) -> Pixels:
     return resize(pixels, max(shortest, round(width * scale)), max(shortest, round(height * scale)))
 
 
+def centre_square(pixels: Pixels, side: int) -> Pixels:
+    """The middle of a picture, (side, side, 3), its shorter side resized to that."""
+    if min(pixels.shape[:2]) != side:
+        pixels = resize_shorter(pixels, side)
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
 def resize_to_height(pixels: Pixels, height: int) -> Pixels:
     """Resize to `height` pixels, the aspect ratio kept."""
     return resize(pixels, max(1, round(pixels.shape[1] * height / pixels.shape[0])), height)

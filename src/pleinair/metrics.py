@@ -63,6 +63,17 @@ def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> fl
     return max(_peak_ratio(power, row, column, floor) for row, column in peaks)
 
 
+def signs(photo: Pixels, painting: Pixels) -> dict[str, float]:
+    """All of the above by name; below 64 pixels there is no spectrum to look at, and no lattice."""
+    large = min(painting.shape[:2]) >= 64
+    return {
+        "luma_correlation": luma_correlation(photo, painting),
+        "median_change": median_change(photo, painting),
+        "lattice_2": lattice_ratio(painting, 2) if large else 1.0,
+        "lattice_4": lattice_ratio(painting, 4) if large else 1.0,
+    }
+
+
 def kernel_distance(a: Features, b: Features) -> float:
     """Squared maximum mean discrepancy of two sets of features, unbiased, so below 0 by chance.
 

@@ -120,14 +120,8 @@ def look_swapped(photos: NDArray[np.float32], paintings: NDArray[np.float32]) ->
 
 def fixed_photos(photos: list[Pixels], side: int, multiple: int) -> list[Pixels]:
     """Centre squares of photos whose side is a multiple of `multiple`, at most `side` or so."""
-    squares = []
     length = max(multiple, side // multiple * multiple)
-    for pixels in photos:
-        scaled = images.resize_shorter(pixels, length)
-        top = (scaled.shape[0] - length) // 2
-        left = (scaled.shape[1] - length) // 2
-        squares.append(scaled[top : top + length, left : left + length])
-    return squares
+    return [images.centre_square(pixels, length) for pixels in photos]
 
 
 def sample(photos: list[Pixels], paint: Engine, reconstruct: Engine | None, path: Path) -> Health:
@@ -139,14 +133,7 @@ def sample(photos: list[Pixels], paint: Engine, reconstruct: Engine | None, path
         rows.append([photo, painting])
         if reconstruct is not None:
             rows[-1].append(images.from_batch(reconstruct(painted))[0])
-        healths.append(
-            (
-                metrics.luma_correlation(photo, painting),
-                metrics.median_change(photo, painting),
-                metrics.lattice_ratio(painting, 2) if min(photo.shape[:2]) >= 64 else 1.0,
-                metrics.lattice_ratio(painting, 4) if min(photo.shape[:2]) >= 64 else 1.0,
-            )
-        )
+        healths.append(list(metrics.signs(photo, painting).values()))
     page = images.sheet(rows, height=min(256, photos[0].shape[0]))
     images.write(images.Picture(page), path)
     return Health(*(round(float(value), 4) for value in np.mean(healths, axis=0)))
