@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,14 +28,17 @@ class Palette:
     label: str = "Palette"
     sha256: str = "0" * 64
     side: int = 8
+    resize: str = "means of patches"
     asked: int = 0
 
-    def features(self, pictures):
+    def look(self, pictures):
         self.asked += len(pictures)
         small = [
             np.asarray(Image.fromarray(p).resize((4, 4), Image.Resampling.BOX)) for p in pictures
         ]
-        return np.stack(small).reshape(len(pictures), -1).astype(np.float32) / 255
+        seen = np.stack(small).astype(np.float32) / 255
+        maps = np.moveaxis(seen, -1, 1)
+        return seen.reshape(len(pictures), -1), dict.fromkeys((4, 8, 16, 32), maps)
 
 
 def square(pixels):
@@ -71,16 +75,76 @@ def room(tmp_path, eye=None, notes=None):
 def test_results_nearer_to_the_paintings_score_better_than_the_photos(shelves, tmp_path):
     photos, paintings, near = shelves
     found = evaluation.evaluate([str(near)], photos, paintings, room(tmp_path))
-    originals, halves, results = found.rows
+    originals, halves, _strangers, results = found.rows
     assert results.scores["Palette"].kid < originals.scores["Palette"].kid
     assert results.scores["Palette"].frechet < originals.scores["Palette"].frechet
     assert abs(halves.scores["Palette"].kid) < originals.scores["Palette"].kid
     low, high = originals.scores["Palette"].kid_interval
     assert low <= originals.scores["Palette"].kid <= high
     assert results.content["luma_correlation"].value > 0.9
+    assert results.looks["colours"].value < originals.looks["colours"].value
+    assert results.nearest[0].distance <= results.nearest[-1].distance
     assert (found.photos, found.paintings, results.pictures) == (12, 20, 12)
     assert "trust KID" in found.warnings()[0]
-    assert json.loads(json.dumps(found.as_dict()))["rows"][2]["name"] == str(near)
+    assert json.loads(json.dumps(found.as_dict()))["rows"][-1]["name"] == str(near)
+
+
+def test_names_and_order_change_no_score(shelves, tmp_path):
+    photos, paintings, _ = shelves
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    files = sorted(photos.iterdir())
+    for number, file in zip(np.random.default_rng(0).permutation(len(files)), files, strict=True):
+        shutil.copy(file, renamed / f"{number}.png")
+    eye = Palette()
+    first = evaluation.evaluate([], photos, paintings, room(tmp_path, eye))
+    asked = eye.asked
+    again = evaluation.evaluate([], renamed, paintings, room(tmp_path, eye))
+    assert eye.asked == asked  # known by what they are, not by what they are called
+    assert again.rows[0].scores == first.rows[0].scores
+    assert again.rows[0].looks == first.rows[0].looks
+    alone = evaluation.evaluate([], renamed, paintings, room(tmp_path / "anew"))
+    assert alone.rows[0].scores == first.rows[0].scores
+
+
+def test_threads_change_no_score(shelves, tmp_path):
+    photos, paintings, near = shelves
+    one, many = (
+        Gallery([Palette()], None, lambda *_: None, lambda _: None, workers) for workers in (1, 3)
+    )
+    assert evaluation.evaluate([str(near)], photos, paintings, one) == evaluation.evaluate(
+        [str(near)], photos, paintings, many
+    )
+
+
+def test_a_scene_is_kept_by_a_copy_and_lost_by_another_photo(shelves, tmp_path):
+    photos, paintings, _ = shelves
+    found = evaluation.evaluate([str(photos)], photos, paintings, room(tmp_path))
+    *_, strangers, copies = found.rows
+    assert copies.content["scene_distance"].value == pytest.approx(0, abs=1e-9)
+    assert copies.content["perceptual_change"].value == pytest.approx(0, abs=1e-9)
+    assert strangers.content["scene_distance"].value > 0.001
+    assert copies.content["median_change"].value == 0
+
+
+def test_results_repeated_from_the_training_set_are_named(shelves, tmp_path):
+    photos, paintings, _ = shelves
+    results = tmp_path / "results"
+    shutil.copytree(photos, results)
+    shutil.copy(paintings / "007.png", results / "003.png")
+    learned = shelf(tmp_path / "learned", 9, 8)
+    found = evaluation.evaluate([str(results)], photos, paintings, room(tmp_path))
+    assert (found.rows[-1].nearest[0].picture, found.rows[-1].nearest[0].painting) == (
+        "003.png",
+        "007.png",
+    )
+    assert found.rows[-1].nearest[0].distance == pytest.approx(0, abs=1e-9)
+    other = evaluation.evaluate([str(results)], photos, paintings, room(tmp_path), learned)
+    assert other.rows[-1].nearest[0].distance > 0
+    assert (
+        other.rows[-1].scores["Palette"].memorisation
+        != found.rows[-1].scores["Palette"].memorisation
+    )
 
 
 def test_a_set_is_no_distance_from_itself():
@@ -110,11 +174,13 @@ def test_what_was_seen_is_kept_and_seen_again_when_pictures_change(shelves, tmp_
     assert photos.is_dir()
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "nan", "rows"])
-def test_a_damaged_cache_is_made_again(shelves, tmp_path, damage):
+@pytest.mark.parametrize("part", ["rows", "signs"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "nan", "short"])
+def test_a_damaged_cache_is_made_again(shelves, tmp_path, damage, part):
     photos, _, _ = shelves
     whole = room(tmp_path).pictures(Squares(photos))
-    (file,) = (tmp_path / "seen").iterdir()
+    kept = {file: set(np.load(file).files) for file in (tmp_path / "seen").iterdir()}
+    (file,) = [file for file, names in kept.items() if ("features" in names) == (part == "rows")]
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:200])
     elif damage == "empty":
@@ -122,16 +188,18 @@ def test_a_damaged_cache_is_made_again(shelves, tmp_path, damage):
     else:
         with np.load(file) as kept:
             arrays = dict(kept)
+        name = "features" if part == "rows" else "coherence"
         if damage == "nan":
-            arrays["features"][0, 0] = np.nan
+            arrays[name][0] = np.nan
         else:
-            arrays["features"] = arrays["features"][1:]
+            arrays[name] = arrays[name][1:]
         np.savez(file, **arrays)
     notes: list[str] = []
     eye = Palette()
     again = room(tmp_path, eye, notes).pictures(Squares(photos))
-    assert eye.asked == 12
+    assert eye.asked == (12 if part == "rows" else 0)
     assert "damaged" in notes[0]
+    assert np.array_equal(whole.appearance["coherence"], again.appearance["coherence"])
     assert np.array_equal(whole.features["Palette"], again.features["Palette"])
 
 
@@ -140,7 +208,7 @@ def test_two_may_share_a_cache(shelves, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: room(tmp_path).pictures(Squares(photos)), range(8)))
     assert all(np.array_equal(found[0].features["Palette"], f.features["Palette"]) for f in found)
-    assert len(list((tmp_path / "seen").iterdir())) == 1
+    assert len(list((tmp_path / "seen").iterdir())) == 2
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_anything(shelves, tmp_path):
@@ -176,9 +244,16 @@ def test_a_painter_is_scored_and_named_once(shelves, tmp_path):
     photos, paintings, _ = shelves
     eye = Palette()
     found = evaluation.evaluate(["monet"], photos, paintings, room(tmp_path, eye))
-    row = found.rows[2]
+    row = found.rows[-1]
     assert row.pictures == 12
-    assert {"luma_correlation", "median_change", "lattice_2", "lattice_4"} == set(row.content)
+    assert set(row.content) == {
+        "luma_correlation",
+        "median_change",
+        "lattice_2",
+        "lattice_4",
+        "scene_distance",
+        "perceptual_change",
+    }
     asked = eye.asked
     again = evaluation.evaluate(["monet"], photos, paintings, room(tmp_path, eye))
     assert eye.asked == asked
@@ -286,7 +361,7 @@ def test_the_command_prints_a_table_and_json(shelves, tmp_path, monkeypatch, cap
     out, _ = capsys.readouterr()
     found = json.loads(out)
     assert found["eyes"]["Lite2"]["side"] == 260
-    assert found["rows"][2]["scores"]["Lite0"]["kid"] < 1
+    assert found["rows"][-1]["scores"]["Lite0"]["kid"] < 1
     assert run(monkeypatch, "evaluate", "--photos", str(tmp_path), "--paintings", "x") == 1
     out, err = capsys.readouterr()
     assert err.startswith("pleinair: ")

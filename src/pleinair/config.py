@@ -329,6 +329,11 @@ class EvaluateSettings:
 
     side: int = 256  # pixels of the square that every picture becomes
     backbones: tuple[str, ...] = ("lite0", "lite2")
+    batch: int = 16  # pictures that a backbone looks at together; fewer are slower on one core
+    most_workers: int = 8  # batches at once, each with some 400 MB
+    scene_strides: tuple[int, ...] = (8, 16)  # where a map tells what is in the picture
+    strangers: int = 32  # pairs of unlike photos behind the baseline of a scene that is lost
+    nearest: int = 6  # results that are shown beside the paintings they are most alike
     resamples: int = 1000  # bootstrap samples behind an interval
     subsets: int = 50  # behind KID's mean and deviation
     subset_size: int = 100

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import __version__, metrics
+from pleinair import __version__, appearance, metrics
 from pleinair.config import EVALUATE
 from pleinair.errors import DataError, UsageError
-from pleinair.gallery import PROTOCOL, Arrays, Gallery, Seen, Squares, paired
+from pleinair.gallery import PROTOCOL, Arrays, Gallery, Seen, Squares
 
 # --- scores ---------------------------------------------------------------------------------
 
@@ -32,15 +32,31 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Content:
-    """What became of the photos, as means; intervals of 95% by the bootstrap."""
+class Measure:
+    """A figure with its interval of 95% by the bootstrap."""
 
     value: float
     interval: tuple[float, float]
 
 
-def score(found: NDArray[np.float32], paintings: NDArray[np.float32]) -> Score:
-    """All scores of rows of features against those of paintings. Raises DataError of too few."""
+@dataclass(frozen=True)
+class Nearest:
+    """A result and the painting that it is most alike, by cosine distance of features."""
+
+    picture: str
+    painting: str
+    distance: float
+
+
+def score(
+    found: NDArray[np.float32],
+    paintings: NDArray[np.float32],
+    learned: NDArray[np.float32] | None = None,
+) -> Score:
+    """All scores of rows of features against those of paintings. Raises DataError of too few.
+
+    learned: the paintings that a painter may have learned by heart; by default the same.
+    """
     least = min(len(found), len(paintings))
     if least < EVALUATE.least:
         raise DataError(
@@ -53,7 +69,7 @@ def score(found: NDArray[np.float32], paintings: NDArray[np.float32]) -> Score:
     )
     groups = min(10, least - 1)
     frechet = metrics.frechet_distance(found, paintings)
-    distance = metrics.memorisation_distance(found, paintings)
+    distance = metrics.memorisation_distance(found, paintings if learned is None else learned)
     error = metrics.jackknife_error(metrics.frechet_distance, found, paintings, groups)
     return Score(
         metrics.kernel_distance(found, paintings),
@@ -66,22 +82,46 @@ def score(found: NDArray[np.float32], paintings: NDArray[np.float32]) -> Score:
     )
 
 
-def halves(paintings: NDArray[np.float32]) -> Score:
-    """One random half of the paintings against the other: as close as anything can come."""
-    order = np.random.default_rng(0).permutation(len(paintings))
-    middle = len(paintings) // 2
-    return score(paintings[order[:middle]], paintings[order[middle:]])
-
-
-def content(measured: Arrays) -> dict[str, Content]:
-    """Means of what was measured picture by picture, with their intervals."""
+def content(measured: Arrays) -> dict[str, Measure]:
+    """Means of what was measured picture by picture."""
     random = np.random.default_rng(0)
     found = {}
     for name, values in measured.items():
         drawn = random.integers(len(values), size=(EVALUATE.resamples, len(values)))
         means = values[drawn].mean(axis=1)
-        found[name] = Content(float(values.mean()), metrics.interval(means))
+        found[name] = Measure(float(values.mean()), metrics.interval(means))
     return found
+
+
+def looks(found: Arrays, paintings: Arrays) -> dict[str, Measure]:
+    """Palette and strokes of a set beside those of paintings, as `pleinair.appearance` has them."""
+    random = np.random.default_rng(0)
+
+    def resampled(values: NDArray[np.float32]) -> NDArray[np.float64]:
+        count = len(values)
+        times = random.multinomial(count, np.full(count, 1 / count), size=EVALUATE.resamples)
+        means: NDArray[np.float64] = times @ values.reshape(count, -1) / count
+        return means.reshape(EVALUATE.resamples, 1, *values.shape[1:])
+
+    distances = {
+        "colours": appearance.colour_distance,
+        "directions": appearance.direction_distance,
+    }
+    made = {}
+    for name, distance in distances.items():
+        pairs = zip(resampled(found[name]), resampled(paintings[name]), strict=True)
+        values = np.array([distance(*pair) for pair in pairs])
+        made[name] = Measure(distance(found[name], paintings[name]), metrics.interval(values))
+    return made | content({"coherence": found["coherence"]})
+
+
+def nearest(found: Seen, paintings: Seen, label: str) -> list[Nearest]:
+    """The results that are most like a painting, the likest first."""
+    distances, numbers = metrics.nearest_cosine(found.features[label], paintings.features[label])
+    order = np.argsort(distances, kind="stable")[: EVALUATE.nearest]
+    return [
+        Nearest(found.names[i], paintings.names[numbers[i]], float(distances[i])) for i in order
+    ]
 
 
 # --- the whole question ---------------------------------------------------------------------
@@ -94,7 +134,22 @@ class Row:
     name: str
     pictures: int
     scores: dict[str, Score]  # by eye
-    content: dict[str, Content]
+    content: dict[str, Measure] = field(default_factory=dict)
+    looks: dict[str, Measure] = field(default_factory=dict)
+    nearest: list[Nearest] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was scored, for a report to show: the squares, and all that was seen of them.
+
+    painter: the file where it is one; None for results that were painted elsewhere.
+    """
+
+    row: Row
+    seen: Seen
+    squares: Squares
+    painter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +163,16 @@ class Evaluation:
     eyes: dict[str, dict[str, Any]]
     version: str
     protocol: int = PROTOCOL
+    # For pictures, not for JSON.
+    entries: list[Entry] = field(default_factory=list, compare=False)
+    originals: Entry | None = field(default=None, compare=False)
+    references: Entry | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self)
+        pictures = ("entries", "originals", "references")
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in pictures}
+        return plain | {"rows": [asdict(row) for row in self.rows]}
 
     def warnings(self) -> list[str]:
         """What a reader must know."""
@@ -124,47 +185,83 @@ class Evaluation:
         return found
 
 
-def evaluate(what: Sequence[str], photos: Path, paintings: Path, gallery: Gallery) -> Evaluation:
-    """Score painters (names or .onnx files) and folders of results, beside two baselines.
+def evaluate(
+    what: Sequence[str],
+    photos: Path,
+    paintings: Path,
+    gallery: Gallery,
+    trained_on: Path | None = None,
+) -> Evaluation:
+    """Score painters (names or .onnx files) and folders of results, beside the baselines.
 
-    Raises DataError for sets that are missing or too small, PainterError for painters.
+    trained_on: paintings that a painter may have learned by heart; by default those that it is
+    compared with. Raises DataError for sets that are missing or too small, PainterError for
+    painters.
     """
     if len(set(what)) != len(what):
         raise UsageError("the same painter is named twice; name each once.")
-    photo_squares = Squares(photos)
-    references = gallery.pictures(Squares(paintings))
+    photo_squares, painting_squares = Squares(photos), Squares(paintings)
+    references = gallery.pictures(painting_squares)
+    learned = gallery.pictures(Squares(trained_on)) if trained_on else references
     originals = gallery.pictures(photo_squares)
-    rows = [
-        _row("photos themselves", originals, references),
-        Row(
-            "paintings, halved",
-            len(references.names) // 2,
-            {label: halves(found) for label, found in references.features.items()}
-            if len(references.names) >= 2 * EVALUATE.least
-            else {},
-            {},
-        ),
-    ]
+    lead = gallery.eyes[0].label
+
+    def row(name: str, seen: Seen) -> Row:
+        scores = {
+            label: score(found, references.features[label], learned.features[label])
+            for label, found in seen.features.items()
+        }
+        return Row(
+            name,
+            len(seen.names),
+            scores,
+            content(seen.content),
+            looks(seen.appearance, references.appearance),
+            nearest(seen, learned, lead),
+        )
+
+    rows = [row("photos themselves", originals), _halves(references)]
+    if what and len(originals.names) > 1:
+        lost = gallery.strangers(photo_squares)
+        rows.append(Row("another photo", len(lost.names), {}, content(lost.content)))
+    entries = []
     for one in what:
         if Path(one).is_dir() or Path(one).suffix == ".zip":
-            results = Squares(Path(one))
-            seen = gallery.pictures(results)
-            measured = paired(photo_squares, results)
-            if not measured:
-                gallery.warn(f"{one}: not every result has a photo of its name; content is left.")
-            rows.append(_row(one, Seen(seen.names, seen.features, measured), references))
+            squares, painter = Squares(Path(one)), None
+            seen = gallery.results(squares, photo_squares)
         else:
-            rows.append(_row(one, gallery.painted(photo_squares, one), references))
+            squares, painter = photo_squares, one
+            seen = gallery.painted(photo_squares, one)
+        entries.append(Entry(row(one, seen), seen, squares, painter))
     eyes = {
-        eye.label: {"sha256": eye.sha256, "side": eye.side, "resize": "bicubic, antialiased"}
+        eye.label: {"sha256": eye.sha256, "side": eye.side, "resize": eye.resize}
         for eye in gallery.eyes
     }
-    counts = len(originals.names), len(references.names)
-    return Evaluation(rows, *counts, EVALUATE.side, eyes, __version__)
+    return Evaluation(
+        [*rows, *(entry.row for entry in entries)],
+        len(originals.names),
+        len(references.names),
+        EVALUATE.side,
+        eyes,
+        __version__,
+        entries=entries,
+        originals=Entry(rows[0], originals, photo_squares),
+        references=Entry(rows[1], references, painting_squares),
+    )
 
 
-def _row(name: str, seen: Seen, references: Seen) -> Row:
+def _halves(references: Seen) -> Row:
+    """The paintings against themselves: one random half against the other."""
+    order = np.random.default_rng(0).permutation(len(references.names))
+    middle = len(order) // 2
+    if middle < EVALUATE.least:
+        return Row("paintings, halved", middle, {})
+    one, other = order[:middle], order[middle:]
     scores = {
-        label: score(found, references.features[label]) for label, found in seen.features.items()
+        label: score(found[one], found[other]) for label, found in references.features.items()
     }
-    return Row(name, len(seen.names), scores, content(seen.content))
+    parts = [
+        {name: values[half] for name, values in references.appearance.items()}
+        for half in (one, other)
+    ]
+    return Row("paintings, halved", middle, scores, looks=looks(*parts))

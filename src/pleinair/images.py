@@ -10,6 +10,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -207,11 +208,17 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     if not icc or image.mode not in ("RGB", "L", "CMYK"):
         return image
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
+        converted = ImageCms.applyTransform(image, _transform(icc, image.mode))
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image  # a profile that does not fit its pixels is ignored, as viewers do
     return converted if converted is not None else image
+
+
+@lru_cache(maxsize=16)
+def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    # A folder's photos share a profile, and building this takes longer than decoding a small one.
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return ImageCms.buildTransform(profile, _SRGB, mode, "RGB")
 
 
 # --- writing --------------------------------------------------------------------------------

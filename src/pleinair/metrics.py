@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pleinair.images import Pixels
 
 Features = NDArray[np.floating[Any]]  # a row for each picture
+Maps = Mapping[int, NDArray[np.floating[Any]]]  # by stride, (N, C, h, w)
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as JPEG has it
 # A spectrum has no empty place: rounding to 8 bits alone puts 1/12 of a squared level everywhere.
@@ -49,14 +50,11 @@ def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> fl
     gray = luma(pixels)
     taper = np.hanning(size + 2)[1:-1]
     window = taper[:, None] * taper[None, :]
-    height, width = gray.shape
-    spectra = []
-    for top in range(0, height - size + 1, size // 2):
-        for left in range(0, width - size + 1, size // 2):
-            tile = gray[top : top + size, left : left + size]
-            # A plane is taken out first: its own spectrum leaks along both axes.
-            spectra.append(np.abs(np.fft.fft2(_without_plane(tile) * window)) ** 2)
-    power = np.mean(spectra, axis=0)
+    steps = size // 2
+    tiles = np.lib.stride_tricks.sliding_window_view(gray, (size, size))[::steps, ::steps]
+    # A plane is taken out first: its own spectrum leaks along both axes.
+    flat = _without_plane(tiles.reshape(-1, size, size))
+    power = np.mean(np.abs(np.fft.fft2(flat * window)) ** 2, axis=0)
     floor = _ROUNDING_VARIANCE * float((window**2).sum())
     k = size // period
     peaks = [(0, k), (k, 0), (k, k), (k, size - k)]
@@ -72,6 +70,21 @@ def signs(photo: Pixels, painting: Pixels) -> dict[str, float]:
         "lattice_2": lattice_ratio(painting, 2) if large else 1.0,
         "lattice_4": lattice_ratio(painting, 4) if large else 1.0,
     }
+
+
+def map_distance(a: Maps, b: Maps) -> NDArray[np.float64]:
+    """How unlike two pictures are to a network, place by place: (N,) of 0 to 4, 0 for the same.
+
+    a, b: the same strides to maps (N, C, h, w). At every place features are scaled to length 1
+    and their squared distance is taken; places are averaged, then strides. That is LPIPS without
+    its learned weights (Zhang et al. 2018, https://arxiv.org/abs/1801.03924, eq. 1). Fine strides
+    see strokes and colour, strides 8 and 16 what is where.
+    """
+    found = []
+    for stride, one in a.items():
+        x, y = (_unit_places(maps.astype(np.float64)) for maps in (one, b[stride]))
+        found.append(((x - y) ** 2).sum(axis=1).mean(axis=(1, 2)))
+    return np.asarray(np.mean(found, axis=0), np.float64)
 
 
 def kernel_distance(a: Features, b: Features) -> float:
@@ -215,14 +228,19 @@ def _unit(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return x / np.where(norms > 0, norms, 1.0)
 
 
-def _without_plane(tile: NDArray[np.float64]) -> NDArray[np.float64]:
-    size = tile.shape[0]
+def _unit_places(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.linalg.norm(maps, axis=1, keepdims=True)
+    return maps / np.where(norms > 0, norms, 1.0)
+
+
+def _without_plane(tiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = tiles.shape[-1]
     ramp = np.arange(size) - (size - 1) / 2
     norm = size * float((ramp**2).sum())
-    down = float((tile.sum(axis=1) * ramp).sum()) / norm
-    across = float((tile.sum(axis=0) * ramp).sum()) / norm
-    plane: NDArray[np.float64] = tile.mean() + down * ramp[:, None] + across * ramp[None, :]
-    return tile - plane
+    down = (tiles.sum(axis=2) @ ramp / norm)[:, None, None] * ramp[:, None]
+    across = (tiles.sum(axis=1) @ ramp / norm)[:, None, None] * ramp
+    mean = tiles.mean(axis=(1, 2), keepdims=True)
+    return np.asarray(tiles - (mean + down + across), np.float64)
 
 
 def _peak_ratio(power: NDArray[np.float64], row: int, column: int, floor: float) -> float:

@@ -16,13 +16,14 @@ from pleinair.errors import MissingExtraError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pleinair.evaluation import Evaluation
+    from pleinair.evaluation import Evaluation, Measure
 
 
 def evaluate(
     *what: Annotated[str, Parameter(name="PAINTER")],
     photos: Path,
     paintings: Path,
+    trained_on: Path | None = None,
     cache: Annotated[Path | None, Parameter(negative=())] = None,
     fresh: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
@@ -38,6 +39,8 @@ def evaluate(
         Photos to paint: a folder, zip file, TFRecord or parquet shards, or manifest.
     paintings
         The same of paintings to compare with, better not those that were trained on.
+    trained_on
+        The paintings that were trained on, to see whether results repeat them. Default: PAINTINGS.
     cache
         Folder that keeps what networks saw. Default: the user's own cache folder.
     fresh
@@ -59,6 +62,7 @@ def evaluate(
 
     eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
     place = cache or platformdirs.user_cache_path("pleinair") / "seen"
+    workers = engines.one_core_each()
     with progress_bar() as progress:
         tasks = {}
 
@@ -67,8 +71,8 @@ def evaluate(
                 tasks[doing] = progress.add_task(doing)
             progress.update(tasks[doing], completed=done, total=total)
 
-        room = gallery.Gallery(eyes, None if fresh else place, told, say)
-        found = evaluation.evaluate(what, photos, paintings, room)
+        room = gallery.Gallery(eyes, None if fresh else place, told, say, workers)
+        found = evaluation.evaluate(what, photos, paintings, room, trained_on)
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
     else:
@@ -82,8 +86,11 @@ def _show(found: Evaluation) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     for label in found.eyes:
         console.print(_distances(found, label))
-    if any(row.content for row in found.rows):
-        console.print(_contents(found))
+    contents = {row.name: row.content for row in found.rows}
+    if any(contents.values()):
+        console.print(_measures("What became of the photos", _CONTENT, contents))
+    looks = {row.name: row.looks for row in found.rows}
+    console.print(_measures("What it looks like, beside the paintings", _LOOKS, looks))
     eyes = ", ".join(
         f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels)"
         for label, eye in found.eyes.items()
@@ -121,24 +128,33 @@ def _distances(found: Evaluation, label: str) -> Table:
     return table
 
 
-def _contents(found: Evaluation) -> Table:
+_CONTENT = {
+    "scene_distance": "scene lost",
+    "perceptual_change": "perceptual change",
+    "luma_correlation": "luma correlation",
+    "median_change": "median change",
+    "lattice_2": "lattice at 2",
+    "lattice_4": "at 4 pixels",
+}
+_LOOKS = {
+    "colours": "colours from theirs",
+    "directions": "strokes turned by",
+    "coherence": "stroke coherence",
+}
+
+
+def _measures(title: str, names: dict[str, str], rows: dict[str, dict[str, Measure]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title="What became of the photos", box=box.SIMPLE_HEAD)
-    names = {
-        "luma_correlation": "luma correlation",
-        "median_change": "median change, levels",
-        "lattice_2": "lattice at 2",
-        "lattice_4": "at 4 pixels",
-    }
+    table = Table(title=title, box=box.SIMPLE_HEAD)
     for column in ("", *names.values()):
         table.add_column(column, justify="right" if column else "left")
-    for row in found.rows:
-        if row.content:
+    for row, measures in rows.items():
+        if measures:
             cells = []
             for name in names:
-                one = row.content[name]
+                one = measures[name]
                 cells.append(f"{one.value:.3g} ({one.interval[0]:.3g} to {one.interval[1]:.3g})")
-            table.add_row(row.name, *cells)
+            table.add_row(row, *cells)
     return table

@@ -147,9 +147,13 @@ class Lite(nn.Module):
         found[stride] = x
         return found
 
+    def pooled(self, deepest: Tensor) -> Tensor:
+        """Features (N, 1280) of the map at stride 32."""
+        return F.relu6(self.head(deepest)).mean(dim=(2, 3))
+
     def forward(self, x: Tensor) -> Tensor:
         """Pooled features (N, 1280) of pictures of its variant's side."""
-        return F.relu6(self.head(self.taps(x)[32])).mean(dim=(2, 3))
+        return self.pooled(self.taps(x)[32])
 
 
 def _as_trained(x: Tensor) -> Tensor:
