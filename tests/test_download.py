@@ -6,6 +6,7 @@ import io
 import json
 import re
 import stat
+import sys
 import threading
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from PIL import Image
 
-from pleinair import archives, cli, config, datasets, download
+from pleinair import archives, backbones, cli, config, datasets, download
 from pleinair.config import DATASETS, Dataset
 from pleinair.errors import DataError, OutputError, UsageError
 
@@ -533,3 +534,81 @@ def test_the_sets_that_ship_are_whole():
         assert one.paintings
         assert one.terms
         assert one.sha256 is None or re.fullmatch("[0-9a-f]{64}", one.sha256)
+
+
+# --- weights of backbones -------------------------------------------------------------------
+
+
+@pytest.fixture
+def weights(server):
+    server.content = b"numbers" * 1000
+    digest = hashlib.sha256(server.content).hexdigest()
+    return backbones.Weights(f"{server.url}/eye.pth", len(server.content), digest)
+
+
+def test_weights_are_fetched_once(weights, server, tmp_path):
+    server.turns = [lambda *turn: send(*turn, 3500), good]
+    found = backbones.find(weights, tmp_path / "cache")
+    assert found.read_bytes() == server.content
+    asked = len(server.asked)
+    assert backbones.find(weights, tmp_path / "cache") == found
+    assert len(server.asked) == asked
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["eye.pth"]
+
+
+def test_other_weights_of_that_name_are_not_used(weights, server, tmp_path):
+    server.content = bytes(reversed(server.content))
+    with pytest.raises(DataError, match=r"SHA-256 .*--inception-weights"):
+        backbones.find(weights, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "eye.pth").write_bytes(b"changed")
+    with pytest.raises(DataError, match="remove it to fetch it again"):
+        backbones.find(weights, tmp_path)
+    assert (tmp_path / "eye.pth").read_bytes() == b"changed"
+    with pytest.raises(DataError, match="check the path"):
+        backbones.check(weights, tmp_path / "nothing.pth")
+
+
+def test_a_folder_for_weights_that_cannot_be_made(weights, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        backbones.find(weights, tmp_path / "file" / "cache")
+
+
+def test_evaluate_fetches_inception_and_prints_fid(server, tmp_path, monkeypatch, capsys):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from .test_inception import made_up_weights
+
+    file = io.BytesIO()
+    torch.save(made_up_weights(), file)
+    server.content = file.getvalue()
+    digest = hashlib.sha256(server.content).hexdigest()
+    known = backbones.Weights(f"{server.url}/inception.pth", len(server.content), digest)
+    monkeypatch.setattr(backbones, "INCEPTION", known)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    for name, seed in (("photos", 0), ("paintings", 50)):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            (tmp_path / name / f"{number}.jpg").write_bytes(jpeg(seed + number))
+    words = ["--photos", str(tmp_path / "photos"), "--paintings", str(tmp_path / "paintings")]
+    words += ["--fresh", "--device", "cpu"]
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["pleinair", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code
+
+    assert run("evaluate", *words, "--inception") == 0
+    out, err = capsys.readouterr()
+    assert "KID-Inception" in out
+    assert "FID" in out
+    assert f"Inception (SHA-256 {digest[:8]}, 299 pixels, bilinear of TensorFlow 1)" in err
+    kept = next((tmp_path / "home").rglob("inception.pth"))
+    asked = len(server.asked)
+    assert run("evaluate", *words, "--inception-weights", str(kept)) == 0
+    assert len(server.asked) == asked
+    assert capsys.readouterr().out == out
+    kept.write_bytes(b"no weights")
+    assert run("evaluate", *words, "--inception-weights", str(kept)) == 1
+    assert "has the SHA-256" in capsys.readouterr().err

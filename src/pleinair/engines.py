@@ -6,18 +6,20 @@ import hashlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pleinair import images
+from pleinair import datasets, images
 from pleinair.config import EVALUATE
 from pleinair.errors import DataError
 from pleinair.images import Batch, Pixels
 from pleinair.metrics import Maps
 from pleinair.networks.features import VARIANTS, lite, weights_file
+from pleinair.networks.inception import SIDE, Inception
 
 
 def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]:
@@ -86,6 +88,28 @@ def backbone(name: str, device: torch.device) -> Backbone:
         return eye.pooled(taps[32]).float().cpu().numpy(), maps
 
     return Backbone(variant.label, variant.sha256, variant.side, "bicubic, antialiased", look)
+
+
+def inception(weights: Path, device: torch.device) -> Backbone:
+    """The network behind published FID and KID, with the weights of a file that was checked.
+
+    Rows of 2,048 features; no maps. Raises DataError where the file holds others.
+    """
+    with torch.inference_mode(mode=False):
+        try:
+            state = torch.load(weights, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged file makes a parser do
+            raise DataError(f"{weights} cannot be read as weights; fetch it again.") from error
+        eye = Inception(state).eval().to(device)
+
+    @torch.inference_mode()
+    def look(pictures: list[Pixels]) -> tuple[NDArray[np.float32], Maps]:
+        batch = np.stack(pictures).transpose(0, 3, 1, 2)
+        levels = torch.from_numpy(batch.astype(np.float32)).to(device)
+        return eye(levels).float().cpu().numpy(), {}
+
+    name = "bilinear of TensorFlow 1"
+    return Backbone("Inception", datasets.sha256_of(weights), SIDE, name, look)
 
 
 def features(device: torch.device) -> Callable[[list[Pixels]], NDArray[np.float32]]:

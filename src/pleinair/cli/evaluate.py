@@ -24,6 +24,8 @@ def evaluate(
     photos: Path,
     paintings: Path,
     trained_on: Path | None = None,
+    inception: Annotated[bool, Parameter(negative=())] = False,
+    inception_weights: Path | None = None,
     cache: Annotated[Path | None, Parameter(negative=())] = None,
     fresh: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
@@ -41,6 +43,10 @@ def evaluate(
         The same of paintings to compare with, better not those that were trained on.
     trained_on
         The paintings that were trained on, to see whether results repeat them. Default: PAINTINGS.
+    inception
+        Also score through Inception v3, as papers do; its weights (96 MB) are fetched once.
+    inception_weights
+        The same, with weights that you fetched: pt_inception-2015-12-05-6726825d.pth.
     cache
         Folder that keeps what networks saw. Default: the user's own cache folder.
     fresh
@@ -53,7 +59,7 @@ def evaluate(
     try:
         import platformdirs
 
-        from pleinair import engines, evaluation, gallery
+        from pleinair import backbones, engines, evaluation, gallery
         from pleinair.team import find_device
     except ImportError as error:
         raise MissingExtraError(
@@ -61,16 +67,23 @@ def evaluate(
         ) from error
 
     eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
-    place = cache or platformdirs.user_cache_path("pleinair") / "seen"
-    workers = engines.one_core_each()
+    own = platformdirs.user_cache_path("pleinair")
+    place = cache or own / "seen"
     with progress_bar() as progress:
         tasks = {}
 
-        def told(doing: str, done: int, total: int) -> None:
+        def told(doing: str, done: int, total: int | None) -> None:
             if doing not in tasks:
                 tasks[doing] = progress.add_task(doing)
             progress.update(tasks[doing], completed=done, total=total)
 
+        if inception_weights is not None:
+            backbones.check(backbones.INCEPTION, inception_weights)
+        elif inception:
+            inception_weights = backbones.find(backbones.INCEPTION, own / "backbones", told)
+        if inception_weights is not None:
+            eyes.append(engines.inception(inception_weights, find_device(device)))
+        workers = engines.one_core_each()
         room = gallery.Gallery(eyes, None if fresh else place, told, say, workers)
         found = evaluation.evaluate(what, photos, paintings, room, trained_on)
     if as_json:
@@ -92,12 +105,12 @@ def _show(found: Evaluation) -> None:
     looks = {row.name: row.looks for row in found.rows}
     console.print(_measures("What it looks like, beside the paintings", _LOOKS, looks))
     eyes = ", ".join(
-        f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels)"
+        f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels, {eye['resize']})"
         for label, eye in found.eyes.items()
     )
     say(
         f"{found.photos} photos, {found.paintings} paintings, squares of {found.side} pixels, "
-        f"resized {next(iter(found.eyes.values()))['resize']}; {eyes}; protocol {found.protocol}, "
+        f"resized for {eyes}; protocol {found.protocol}, "
         f"pleinair {found.version}. In brackets 95% intervals."
     )
     for warning in found.warnings():
@@ -108,8 +121,9 @@ def _distances(found: Evaluation, label: str) -> Table:
     from rich import box
     from rich.table import Table
 
+    distance = "FID" if label == "Inception" else f"FD-{label}"
     table = Table(title=f"Distance to the paintings, through {label}", box=box.SIMPLE_HEAD)
-    for column in ("", "pictures", f"KID-{label}", "of subsets", f"FD-{label}", "memorised"):
+    for column in ("", "pictures", f"KID-{label}", "of subsets", distance, "memorised"):
         table.add_column(column, justify="right" if column else "left")
     for row in found.rows:
         if label in row.scores:
