@@ -333,6 +333,11 @@ class EvaluateSettings:
     most_workers: int = 8  # batches at once, each with some 400 MB
     scene_strides: tuple[int, ...] = (8, 16)  # where a map tells what is in the picture
     strangers: int = 32  # pairs of unlike photos behind the baseline of a scene that is lost
+    sheet_photos: int = 8  # rows of a report's sheet
+    extremes: int = 6  # best and worst results of a report
+    ballot_pairs: int = 30  # that a person is asked about
+    ballot_references: int = 8  # paintings shown beside them
+    page_quality: int = 85  # of WebP pictures in pages
     nearest: int = 6  # results that are shown beside the paintings they are most alike
     resamples: int = 1000  # bootstrap samples behind an interval
     subsets: int = 50  # behind KID's mean and deviation

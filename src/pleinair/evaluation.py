@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import __version__, appearance, metrics
+from pleinair import __version__, appearance, ballots, hub, metrics
+from pleinair.ballots import Duel
 from pleinair.config import EVALUATE
 from pleinair.errors import DataError, UsageError
 from pleinair.gallery import PROTOCOL, Arrays, Gallery, Seen, Squares
+from pleinair.images import Pixels
+from pleinair.painter import Painter
 
 # --- scores ---------------------------------------------------------------------------------
 
@@ -141,15 +146,54 @@ class Row:
 
 @dataclass(frozen=True)
 class Entry:
-    """What was scored, for a report to show: the squares, and all that was seen of them.
+    """What was scored, for a page to show: the squares, and all that was seen of them.
 
-    painter: the file where it is one; None for results that were painted elsewhere.
+    painter: its name or file; None for pictures as they are, which may have photos of their names.
+    digest: SHA-256 of the painter's file, or of the set.
     """
 
     row: Row
     seen: Seen
     squares: Squares
+    photos: Squares
+    digest: str
     painter: str | None = None
+
+    def pair(self, number: int) -> tuple[Pixels | None, Pixels]:
+        """A result, by its number in the squares, beside its photo where that is known."""
+        if self.painter is not None:
+            photo = self.squares.get(number)
+            return photo, self._brush.paint(photo)
+        known = self.photos.by_stem() or {}
+        partner = known.get(PurePosixPath(self.squares.names[number]).stem)
+        return None if partner is None else self.photos.get(partner), self.squares.get(number)
+
+    def number_of(self, photo: int) -> int | None:
+        """The number of the result of a photo; None where there is none."""
+        if self.painter is not None:
+            return photo if photo in self.seen.numbers else None
+        known = self.squares.by_stem() or {}
+        return known.get(PurePosixPath(self.photos.names[photo]).stem)
+
+    @cached_property
+    def _brush(self) -> Painter:
+        assert self.painter is not None  # noqa: S101 -- only asked of painters
+        return Painter.load(self.painter)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What a painter's file says of itself."""
+        return {} if self.painter is None else self._brush.card
+
+
+@dataclass(frozen=True)
+class Show:
+    """What pages take their pictures from."""
+
+    entries: list[Entry]
+    photos: tuple[Seen, Squares]
+    paintings: tuple[Seen, Squares]
+    learned: Squares
 
 
 @dataclass(frozen=True)
@@ -163,16 +207,13 @@ class Evaluation:
     eyes: dict[str, dict[str, Any]]
     version: str
     protocol: int = PROTOCOL
-    # For pictures, not for JSON.
-    entries: list[Entry] = field(default_factory=list, compare=False)
-    originals: Entry | None = field(default=None, compare=False)
-    references: Entry | None = field(default=None, compare=False)
+    votes: list[Duel] = field(default_factory=list)
+    show: Show | None = field(default=None, compare=False)  # not for JSON
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        pictures = ("entries", "originals", "references")
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in pictures}
-        return plain | {"rows": [asdict(row) for row in self.rows]}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "show"}
+        return plain | {name: [asdict(one) for one in plain[name]] for name in ("rows", "votes")}
 
     def warnings(self) -> list[str]:
         """What a reader must know."""
@@ -191,18 +232,20 @@ def evaluate(
     paintings: Path,
     gallery: Gallery,
     trained_on: Path | None = None,
+    votes: Sequence[Path] = (),
 ) -> Evaluation:
     """Score painters (names or .onnx files) and folders of results, beside the baselines.
 
     trained_on: paintings that a painter may have learned by heart; by default those that it is
-    compared with. Raises DataError for sets that are missing or too small, PainterError for
-    painters.
+    compared with. votes: files that a ballot page saved. Raises DataError for sets that are
+    missing or too small and for other votes, PainterError for painters.
     """
     if len(set(what)) != len(what):
         raise UsageError("the same painter is named twice; name each once.")
     photo_squares, painting_squares = Squares(photos), Squares(paintings)
     references = gallery.pictures(painting_squares)
-    learned = gallery.pictures(Squares(trained_on)) if trained_on else references
+    learned_squares = Squares(trained_on) if trained_on else painting_squares
+    learned = gallery.pictures(learned_squares) if trained_on else references
     originals = gallery.pictures(photo_squares)
     lead = gallery.eyes[0].label
 
@@ -228,11 +271,12 @@ def evaluate(
     for one in what:
         if Path(one).is_dir() or Path(one).suffix == ".zip":
             squares, painter = Squares(Path(one)), None
-            seen = gallery.results(squares, photo_squares)
+            seen, digest = gallery.results(squares, photo_squares), squares.digest
         else:
             squares, painter = photo_squares, one
             seen = gallery.painted(photo_squares, one)
-        entries.append(Entry(row(one, seen), seen, squares, painter))
+            digest = hashlib.sha256(hub.find(one).read_bytes()).hexdigest()
+        entries.append(Entry(row(one, seen), seen, squares, photo_squares, digest, painter))
     eyes = {
         eye.label: {"sha256": eye.sha256, "side": eye.side, "resize": eye.resize}
         for eye in gallery.eyes
@@ -244,9 +288,10 @@ def evaluate(
         EVALUATE.side,
         eyes,
         __version__,
-        entries=entries,
-        originals=Entry(rows[0], originals, photo_squares),
-        references=Entry(rows[1], references, painting_squares),
+        votes=ballots.count(votes, {entry.digest: entry.row.name for entry in entries}),
+        show=Show(
+            entries, (originals, photo_squares), (references, painting_squares), learned_squares
+        ),
     )
 
 

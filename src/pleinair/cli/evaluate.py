@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from pleinair import files
 from pleinair.cli.terminal import progress_bar, say
 from pleinair.config import EVALUATE
-from pleinair.errors import MissingExtraError
+from pleinair.errors import MissingExtraError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +27,10 @@ def evaluate(
     trained_on: Path | None = None,
     inception: Annotated[bool, Parameter(negative=())] = False,
     inception_weights: Path | None = None,
+    report: Path | None = None,
+    ballot: Path | None = None,
+    votes: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = (),
+    force: Annotated[bool, Parameter(negative=())] = False,
     cache: Annotated[Path | None, Parameter(negative=())] = None,
     fresh: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
@@ -47,6 +52,14 @@ def evaluate(
         Also score through Inception v3, as papers do; its weights (96 MB) are fetched once.
     inception_weights
         The same, with weights that you fetched: pt_inception-2015-12-05-6726825d.pth.
+    report
+        Also write a page to look at: figures, sheet, best and worst results. One .html file.
+    ballot
+        Write a page that asks people which of two painters did better, without their names.
+    votes
+        Files that such pages saved: adds win rates.
+    force
+        Overwrite pages that exist.
     cache
         Folder that keeps what networks saw. Default: the user's own cache folder.
     fresh
@@ -59,13 +72,16 @@ def evaluate(
     try:
         import platformdirs
 
-        from pleinair import backbones, engines, evaluation, gallery
+        from pleinair import backbones, engines, evaluation, gallery, pages
         from pleinair.team import find_device
     except ImportError as error:
         raise MissingExtraError(
             f"{error.name} is not installed; run pip install 'pleinair[evaluate]' first."
         ) from error
 
+    for page in (report, ballot):
+        if page is not None:
+            _check_page(page, force, bool(what))
     eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
     own = platformdirs.user_cache_path("pleinair")
     place = cache or own / "seen"
@@ -85,12 +101,38 @@ def evaluate(
             eyes.append(engines.inception(inception_weights, find_device(device)))
         workers = engines.one_core_each()
         room = gallery.Gallery(eyes, None if fresh else place, told, say, workers)
-        found = evaluation.evaluate(what, photos, paintings, room, trained_on)
+        found = evaluation.evaluate(what, photos, paintings, room, trained_on, votes)
+        for page, make in ((report, pages.report), (ballot, pages.ballot)):
+            if page is not None:
+                _write_page(page, make(found, told))
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
     else:
         _show(found)
     return 0
+
+
+def _check_page(path: Path, force: bool, painters: bool) -> None:
+    """Everything that can be known to be wrong before an hour of painting."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path} is to be a page; name a file that ends in .html.")
+    if not painters:
+        raise UsageError(f"{path} would show nothing; name a painter or a folder of results.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file in it.")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists; remove it or add --force.")
+
+
+def _write_page(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path, text.encode())
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error
+    say(f"{path} is written; open it in a browser.")
 
 
 def _show(found: Evaluation) -> None:
@@ -101,9 +143,11 @@ def _show(found: Evaluation) -> None:
         console.print(_distances(found, label))
     contents = {row.name: row.content for row in found.rows}
     if any(contents.values()):
-        console.print(_measures("What became of the photos", _CONTENT, contents))
+        console.print(_measures("What became of the photos", contents))
+    if found.votes:
+        console.print(_votes(found))
     looks = {row.name: row.looks for row in found.rows}
-    console.print(_measures("What it looks like, beside the paintings", _LOOKS, looks))
+    console.print(_measures("What it looks like, beside the paintings", looks))
     eyes = ", ".join(
         f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels, {eye['resize']})"
         for label, eye in found.eyes.items()
@@ -142,25 +186,38 @@ def _distances(found: Evaluation, label: str) -> Table:
     return table
 
 
-_CONTENT = {
-    "scene_distance": "scene lost",
-    "perceptual_change": "perceptual change",
-    "luma_correlation": "luma correlation",
-    "median_change": "median change",
-    "lattice_2": "lattice at 2",
-    "lattice_4": "at 4 pixels",
-}
-_LOOKS = {
-    "colours": "colours from theirs",
-    "directions": "strokes turned by",
-    "coherence": "stroke coherence",
-}
-
-
-def _measures(title: str, names: dict[str, str], rows: dict[str, dict[str, Measure]]) -> Table:
+def _votes(found: Evaluation) -> Table:
     from rich import box
     from rich.table import Table
 
+    table = Table(title="What people say", box=box.SIMPLE_HEAD)
+    for column in ("", "painter", "before", "win rate", "won, lost, equal", "people"):
+        table.add_column(column, justify="left" if column in ("", "painter", "before") else "right")
+    words = {"style": "more like the paintings", "scene": "keeps the scene"}
+    for duel in found.votes:
+        low, high = duel.interval
+        table.add_row(
+            words[duel.question],
+            duel.first,
+            duel.second,
+            f"{100 * duel.rate:.0f}% ({100 * low:.0f} to {100 * high:.0f}%)",
+            f"{duel.wins}, {duel.losses}, {duel.ties}",
+            str(duel.voters),
+        )
+    return table
+
+
+def _measures(title: str, rows: dict[str, dict[str, Measure]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from pleinair.pages import TITLES
+
+    names = {
+        name: title
+        for name, title in TITLES.items()
+        if any(name in measures for measures in rows.values())
+    }
     table = Table(title=title, box=box.SIMPLE_HEAD)
     for column in ("", *names.values()):
         table.add_column(column, justify="right" if column else "left")
