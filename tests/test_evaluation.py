@@ -89,6 +89,15 @@ def test_results_nearer_to_the_paintings_score_better_than_the_photos(shelves, t
     assert json.loads(json.dumps(found.as_dict()))["rows"][-1]["name"] == str(near)
 
 
+def test_features_that_are_no_numbers_are_one_sentence():
+    rows = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    broken = rows.copy()
+    broken[3, 5] = np.nan
+    for pair in ((broken, rows), (rows, broken)):
+        with pytest.raises(DataError, match="no numbers"):
+            evaluation.score(*pair)
+
+
 def test_names_and_order_change_no_score(shelves, tmp_path):
     photos, paintings, _ = shelves
     renamed = tmp_path / "renamed"
@@ -284,11 +293,13 @@ def test_damage_of_growing_strength_moves_scores_the_right_way(tmp_path, worsen)
     random = np.random.default_rng(0)
     base = [square(picture(280, 280, seed=n)) for n in range(28)]
     reference, shown = eye.features(base[:14]), base[14:]
-    found = []
+    kernel, frechet = [], []
     for strength in (0, 1, 2, 3):
         rows = eye.features([damaged(p, worsen, strength, random) for p in shown])
-        found.append(metrics.kernel_distance(rows, reference))
-    assert found == sorted(found), found
+        kernel.append(metrics.kernel_distance(rows, reference))
+        frechet.append(metrics.frechet_distance(rows, reference))
+    assert kernel == sorted(kernel)
+    assert frechet == sorted(frechet)
 
 
 def damaged(pixels, kind, strength, random):

@@ -347,6 +347,16 @@ class EvaluateSettings:
 
 
 @dataclass(frozen=True)
+class KaggleSettings:
+    """What the competition `gan-getting-started` takes as images.zip."""
+
+    side: int = 256  # pixels
+    fewest: int = 7_000
+    most: int = 10_000
+    most_workers: int = 8
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """How an exported graph is written and checked."""
 
@@ -375,6 +385,7 @@ class DataSettings:
 PAINT = PaintSettings()
 TRAIN = TrainSettings()
 EVALUATE = EvaluateSettings()
+KAGGLE = KaggleSettings()
 EXPORT = ExportSettings()
 DATA = DataSettings()
 

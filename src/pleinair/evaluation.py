@@ -67,6 +67,10 @@ def score(
         raise DataError(
             f"{least} pictures are too few to compare sets of; give at least {EVALUATE.least}."
         )
+    if not (np.isfinite(found).all() and np.isfinite(paintings).all()):
+        raise DataError(
+            "the network that looks gave values that are no numbers; try --device cpu, or --fresh."
+        )
     random = np.random.default_rng(0)  # the same question has the same answer
     resampled = metrics.resampled_kernel_distances(found, paintings, EVALUATE.resamples, random)
     subsets = metrics.kernel_distances(

@@ -22,6 +22,7 @@ def paint(
     layers: int | None = None,
     force: Annotated[bool, Parameter(negative=())] = False,
     sheet: Annotated[bool, Parameter(negative=())] = False,
+    kaggle: Path | None = None,
 ) -> int:
     """Paint photos, each into a file of its own size.
 
@@ -39,6 +40,8 @@ def paint(
         Overwrite paintings that exist.
     sheet
         Also write photos and paintings side by side, as sheet.jpg beside the first painting.
+    kaggle
+        Write Kaggle's images.zip instead: PHOTO is a folder or an archive of 7,000 to 10,000.
     """
     from pleinair import images
     from pleinair.painter import Painter, check_target
@@ -46,6 +49,10 @@ def paint(
     if layers is not None and not 1 <= layers <= PAINT.max_layers:
         raise UsageError(f"--layers {layers} found; give a number from 1 to {PAINT.max_layers}.")
     label = Path(painter).stem
+    if kaggle is not None:
+        if out is not None or sheet or layers is not None:
+            raise UsageError("--kaggle writes one zip file; leave out --out, --sheet and --layers.")
+        return _submission(photos, kaggle, painter, force)
     photos = _without_paintings(photos, label)
     targets = _targets(photos, out, label)
     sheet_path = _sheet_path(targets[0], len(photos) > 1) if sheet else None
@@ -85,6 +92,23 @@ def paint(
     if failed and len(photos) > 1:
         say(f"pleinair: {failed} of {len(photos)} photos were not painted.")
     return 1 if failed else 0
+
+
+def _submission(places: list[Path], target: Path, painter: str, force: bool) -> int:
+    from pleinair.kaggle import submit
+
+    if len(places) != 1:
+        raise UsageError(f"--kaggle paints one folder or archive; {len(places)} are named.")
+    with progress_bar() as progress:
+        task = progress.add_task("painting")
+
+        def told(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        count = submit(places[0], target, painter, told, say, force)
+    print(target)
+    say(f"{count:,} paintings of 256x256; submit them at kaggle.com/c/gan-getting-started.")
+    return 0
 
 
 def _targets(photos: list[Path], out: str | None, painter: str) -> list[Path]:
