@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pleinair import cli, evaluation, images, metrics
+from pleinair import cli, evaluation, hub, images, metrics
 from pleinair.config import EVALUATE
 from pleinair.errors import DataError, PainterError, UsageError
 from pleinair.gallery import Gallery, Squares
@@ -271,6 +271,18 @@ def test_a_painter_is_scored_and_named_once(shelves, tmp_path):
         evaluation.evaluate(["monet", "monet"], photos, paintings, room(tmp_path))
     with pytest.raises(PainterError):
         evaluation.evaluate(["nobody"], photos, paintings, room(tmp_path))
+
+
+def test_a_run_is_its_painter_and_not_its_sample_sheets(shelves, tmp_path):
+    photos, paintings, _ = shelves
+    run = shelf(tmp_path / "RUN", 9, 6)
+    (run / "history.jsonl").write_text("")
+    with pytest.raises(UsageError, match=r"not finished; `pleinair export .*RUN painter\.onnx`"):
+        evaluation.evaluate([str(run)], photos, paintings, room(tmp_path))
+    shutil.copy(hub.find("monet"), run / "painter.onnx")
+    found = evaluation.evaluate([str(run)], photos, paintings, room(tmp_path))
+    named = evaluation.evaluate(["monet"], photos, paintings, room(tmp_path))
+    assert found.rows[-1].scores == named.rows[-1].scores
 
 
 def test_squares_are_the_middle_of_any_shape():

@@ -238,12 +238,13 @@ def evaluate(
     trained_on: Path | None = None,
     votes: Sequence[Path] = (),
 ) -> Evaluation:
-    """Score painters (names or .onnx files) and folders of results, beside the baselines.
+    """Score painters (names, .onnx files, runs) and folders of results, beside the baselines.
 
     trained_on: paintings that a painter may have learned by heart; by default those that it is
     compared with. votes: files that a ballot page saved. Raises DataError for sets that are
     missing or too small and for other votes, PainterError for painters.
     """
+    what = [_of_run(one) for one in what]
     if len(set(what)) != len(what):
         raise UsageError("the same painter is named twice; name each once.")
     photo_squares, painting_squares = Squares(photos), Squares(paintings)
@@ -296,6 +297,19 @@ def evaluate(
         show=Show(
             entries, (originals, photo_squares), (references, painting_squares), learned_squares
         ),
+    )
+
+
+def _of_run(one: str) -> str:
+    """A run's painter, since its sample sheets are no results; anything else as it is."""
+    if not (Path(one) / "history.jsonl").is_file():
+        return one
+    painter = Path(one) / "painter.onnx"
+    if painter.is_file():
+        return str(painter)
+    raise UsageError(
+        f"{one} is a run that is not finished; `pleinair export {one} painter.onnx` makes a "
+        "painter of what it has."
     )
 
 

@@ -41,7 +41,8 @@ def evaluate(
     Parameters
     ----------
     what
-        Painters by name, .onnx files, and folders or zip files of results. None: baselines only.
+        Painters by name, .onnx files, finished runs, and folders or zip files of results. None:
+        baselines only.
     photos
         Photos to paint: a folder, zip file, TFRecord or parquet shards, or manifest.
     paintings
@@ -167,7 +168,7 @@ def _distances(found: Evaluation, label: str) -> Table:
 
     distance = "FID" if label == "Inception" else f"FD-{label}"
     table = Table(title=f"Distance to the paintings, through {label}", box=box.SIMPLE_HEAD)
-    for column in ("", "pictures", f"KID-{label}", "of subsets", distance, "memorised"):
+    for column in ("", "pictures", f"KID-{label}", "of subsets", distance, "memorised", "MiFID"):
         table.add_column(column, justify="right" if column else "left")
     for row in found.rows:
         if label in row.scores:
@@ -182,6 +183,7 @@ def _distances(found: Evaluation, label: str) -> Table:
                 f"{mean:.4f} \u00b1 {deviation:.4f}",
                 f"{score.frechet:.1f}{error}",
                 f"{score.memorisation:.3f}",
+                f"{score.mifid:.1f}",
             )
     return table
 
