@@ -7,13 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pleinair import domains, images, monitoring
-from pleinair.config import TRAIN
+from pleinair import domains, evaluation, images, monitoring
+from pleinair.config import RECIPES, TRAIN
 from pleinair.data import Pictures
-from pleinair.engines import features
+from pleinair.engines import backbone, features
+from pleinair.gallery import Gallery
 from pleinair.painter import Painter
 
-from .conftest import SAMPLES, tiny
+from .conftest import SAMPLES, picture, tiny
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,18 @@ def test_what_is_held_out_is_told(folder, monkeypatch):
     assert "1 pictures of" in said[0]
     trained, held = domains.open_domain(folder("few", 3), None, tiny("light"), said.append)
     assert trained is held
+
+
+def test_a_score_in_training_is_that_of_evaluate(tmp_path):
+    photos, paintings = tmp_path / "photos", tmp_path / "paintings"
+    for place, seed in ((photos, 0), (paintings, 40)):
+        place.mkdir()
+        for number in range(10):
+            pixels = picture(300 + number, 700 - 9 * number, seed + number)
+            Image.fromarray(pixels).save(place / f"{number}.jpg")
+    device = torch.device("cpu")
+    sets = [Pictures(place, 286, 2**24, print) for place in (photos, paintings)]
+    judge = domains.appoint_judge(*sets, RECIPES["light"], device)
+    room = Gallery([backbone("lite0", device)], None, lambda *_: None, print)
+    found = evaluation.evaluate([], photos, paintings, room)
+    assert judge.photos_kid == pytest.approx(found.rows[0].scores["Lite0"].kid, rel=1e-4)

@@ -16,7 +16,7 @@ import torch
 
 from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
-from pleinair.config import RECIPES, TRAIN, LightSpec, Recipe
+from pleinair.config import EVALUATE, RECIPES, TRAIN, LightSpec, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
 from pleinair.export import export_run
 from pleinair.monitoring import Score
@@ -529,7 +529,8 @@ class FakeJudge:
 
 
 def test_a_score_is_of_what_the_painter_makes(plan, monkeypatch):
-    monkeypatch.setattr(domains, "TRAIN", dataclasses.replace(TRAIN, score_least=2, score_side=64))
+    monkeypatch.setattr(domains, "TRAIN", dataclasses.replace(TRAIN, score_least=2))
+    monkeypatch.setattr(domains, "EVALUATE", dataclasses.replace(EVALUATE, side=64))
     there = plan(dataclasses.replace(tiny("light"), warmup_steps=9), "run", steps=2, score_every=2)
     ear = Ear()
     train(there, ear)

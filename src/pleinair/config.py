@@ -316,7 +316,6 @@ class TrainSettings:
     sample_photos: int = 5
     score_photos: int = 100  # painted for a score; held out where there are 20 times as many
     score_paintings: int = 300  # that they are compared with
-    score_side: int = 256  # pixels
     score_least: int = 8  # pictures of either kind; fewer tell nothing
     likeness_pictures: int = 24  # of each kind, looked at for folders that were mixed up
     cache_mib: int = 2048  # decoded pictures kept in memory, both domains together

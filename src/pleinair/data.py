@@ -106,6 +106,21 @@ class Pictures:
                 found.append(pixels)
         return found
 
+    def squares(self, count: int, side: int) -> list[Pixels]:
+        """The first `count` readable pictures as `pleinair evaluate` sees them: (side, side, 3)."""
+        found: list[Pixels] = []
+        for index in range(len(self)):
+            if len(found) == count:
+                break
+            if index not in self.bad:
+                try:
+                    small = images.read_small(self.source.read(index), side, self.names[index])
+                except ImageError as error:
+                    self._skip(index, error)
+                    continue
+                found.append(images.centre_square(small, side))
+        return found
+
     def _skip(self, index: int, error: ImageError) -> None:
         with self._lock:
             is_new = index not in self.bad

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pleinair import data, monitoring
-from pleinair.config import TRAIN, Recipe, size_multiple
+from pleinair.config import EVALUATE, TRAIN, Recipe, size_multiple
 from pleinair.engines import features
 from pleinair.monitoring import Judge
 
@@ -26,7 +26,7 @@ def open_domain(
         return pictures, pictures
     if val is None:
         say(f"{len(held.names)} pictures of {place} are kept to score by.")
-    return pictures, data.Pictures(held, max(recipe.resize_max, TRAIN.score_side), 0, say)
+    return pictures, data.Pictures(held, max(recipe.resize_max, EVALUATE.side), 0, say)
 
 
 def warn_of_a_mix_up(
@@ -59,12 +59,10 @@ def appoint_judge(
     """A judge by pictures that were held out, or None where they are too few."""
     if min(len(photos), len(paintings)) < TRAIN.score_least:
         return None
-    shown, aims = photos.first(TRAIN.score_photos), paintings.first(TRAIN.score_paintings)
+    multiple = size_multiple(recipe.generator)
+    side = max(multiple, EVALUATE.side // multiple * multiple)  # that of scores, for our networks
+    shown = photos.squares(TRAIN.score_photos, side)
+    aims = paintings.squares(TRAIN.score_paintings, EVALUATE.side)
     if min(len(shown), len(aims)) < 2:  # the others could not be read
         return None
-    multiple = size_multiple(recipe.generator)
-    return Judge(
-        monitoring.fixed_photos(shown, TRAIN.score_side, multiple),
-        monitoring.fixed_photos(aims, TRAIN.score_side, 1),
-        features(device),
-    )
+    return Judge(shown, aims, features(device))
