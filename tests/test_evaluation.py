@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,22 @@ def test_two_may_share_a_cache(shelves, tmp_path):
     assert len(list((tmp_path / "seen").iterdir())) == 2
 
 
+def test_a_kill_while_keeping_leaves_nothing_half(shelves, tmp_path, monkeypatch):
+    photos, _, _ = shelves
+
+    def killed(*_):
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pleinair.files.os.replace", killed)
+        with pytest.raises(SystemExit):
+            room(tmp_path).pictures(Squares(photos))
+    assert list((tmp_path / "seen").glob("[!.]*")) == []
+    eye = Palette()
+    room(tmp_path, eye).pictures(Squares(photos))
+    assert eye.asked == 12
+
+
 def test_a_cache_that_cannot_be_written_does_not_stop_anything(shelves, tmp_path):
     photos, _, _ = shelves
     (tmp_path / "seen").write_text("a file in the way")
@@ -283,6 +300,28 @@ def test_a_run_is_its_painter_and_not_its_sample_sheets(shelves, tmp_path):
     found = evaluation.evaluate([str(run)], photos, paintings, room(tmp_path))
     named = evaluation.evaluate(["monet"], photos, paintings, room(tmp_path))
     assert found.rows[-1].scores == named.rows[-1].scores
+
+
+def test_a_folder_does_not_hide_the_painter_of_its_name(shelves, tmp_path, monkeypatch):
+    photos, paintings, near = shelves
+    shutil.copytree(near, tmp_path / "monet")
+    monkeypatch.chdir(tmp_path)
+    found = evaluation.evaluate(["monet", "./monet"], photos, paintings, room(tmp_path))
+    assert found.rows[-2].scores != found.rows[-1].scores
+    assert found.show.entries[0].painter == "monet"
+    assert found.show.entries[1].painter is None
+
+
+def test_results_in_a_folder_of_a_zip(shelves, tmp_path):
+    photos, paintings, near = shelves
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for part, place in (("near", near), ("other", photos)):
+            for file in place.iterdir():
+                archive.write(file, f"{part}/{file.name}")
+    place = str(tmp_path / "all.zip" / "near")
+    found = evaluation.evaluate([place, str(near)], photos, paintings, room(tmp_path))
+    assert found.rows[-2].scores == found.rows[-1].scores
+    assert found.rows[-2].content == found.rows[-1].content
 
 
 def test_squares_are_the_middle_of_any_shape():

@@ -274,7 +274,7 @@ def evaluate(
         rows.append(Row("another photo", len(lost.names), {}, content(lost.content)))
     entries = []
     for one in what:
-        if Path(one).is_dir() or Path(one).suffix == ".zip":
+        if _are_results(one):
             squares, painter = Squares(Path(one)), None
             seen, digest = gallery.results(squares, photo_squares), squares.digest
         else:
@@ -298,6 +298,14 @@ def evaluate(
             entries, (originals, photo_squares), (references, painting_squares), learned_squares
         ),
     )
+
+
+def _are_results(one: str) -> bool:
+    """Whether pictures are meant, not a painter: a folder, or a zip file or a folder in one."""
+    path = Path(one)
+    if one in hub.names():
+        return False
+    return path.is_dir() or any(part.suffix == ".zip" for part in (path, *path.parents))
 
 
 def _of_run(one: str) -> str:

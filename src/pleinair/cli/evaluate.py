@@ -41,8 +41,7 @@ def evaluate(
     Parameters
     ----------
     what
-        Painters by name, .onnx files, finished runs, and folders or zip files of results. None:
-        baselines only.
+        Painters by name, .onnx files, finished runs, folders or zip files of results.
     photos
         Photos to paint: a folder, zip file, TFRecord or parquet shards, or manifest.
     paintings
