@@ -286,8 +286,10 @@ def test_a_painter_is_scored_and_named_once(shelves, tmp_path):
     assert again == found
     with pytest.raises(UsageError, match="named twice"):
         evaluation.evaluate(["monet", "monet"], photos, paintings, room(tmp_path))
+    eye = Palette(sha256="1" * 64)
     with pytest.raises(PainterError):
-        evaluation.evaluate(["nobody"], photos, paintings, room(tmp_path))
+        evaluation.evaluate(["monet", "nobody"], photos, paintings, room(tmp_path, eye))
+    assert eye.asked == 0  # told before anything is looked at
 
 
 def test_a_run_is_its_painter_and_not_its_sample_sheets(shelves, tmp_path):

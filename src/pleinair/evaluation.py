@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from pleinair import __version__, appearance, ballots, hub, metrics
 from pleinair.ballots import Duel
 from pleinair.config import EVALUATE
+from pleinair.datasets import sha256_of
 from pleinair.errors import DataError, UsageError
 from pleinair.gallery import PROTOCOL, Arrays, Gallery, Seen, Squares
 from pleinair.images import Pixels
@@ -248,6 +248,15 @@ def evaluate(
     if len(set(what)) != len(what):
         raise UsageError("the same painter is named twice; name each once.")
     photo_squares, painting_squares = Squares(photos), Squares(paintings)
+    # Whatever is wrong with one of them is said before minutes of looking.
+    results = {one: Squares(Path(one)) for one in what if _are_results(one)}
+    painters = {one: hub.find(one) for one in what if one not in results}
+    digests = {one: squares.digest for one, squares in results.items()} | {
+        one: sha256_of(path) for one, path in painters.items()
+    }
+    counted = ballots.count(votes, {digests[one]: one for one in what})
+    for path in painters.values():
+        Painter.load(path)
     references = gallery.pictures(painting_squares)
     learned_squares = Squares(trained_on) if trained_on else painting_squares
     learned = gallery.pictures(learned_squares) if trained_on else references
@@ -274,14 +283,13 @@ def evaluate(
         rows.append(Row("another photo", len(lost.names), {}, content(lost.content)))
     entries = []
     for one in what:
-        if _are_results(one):
-            squares, painter = Squares(Path(one)), None
-            seen, digest = gallery.results(squares, photo_squares), squares.digest
+        if one in results:
+            squares, painter = results[one], None
+            seen = gallery.results(squares, photo_squares)
         else:
             squares, painter = photo_squares, one
             seen = gallery.painted(photo_squares, one)
-            digest = hashlib.sha256(hub.find(one).read_bytes()).hexdigest()
-        entries.append(Entry(row(one, seen), seen, squares, photo_squares, digest, painter))
+        entries.append(Entry(row(one, seen), seen, squares, photo_squares, digests[one], painter))
     eyes = {
         eye.label: {"sha256": eye.sha256, "side": eye.side, "resize": eye.resize}
         for eye in gallery.eyes
@@ -293,7 +301,7 @@ def evaluate(
         EVALUATE.side,
         eyes,
         __version__,
-        votes=ballots.count(votes, {entry.digest: entry.row.name for entry in entries}),
+        votes=counted,
         show=Show(
             entries, (originals, photo_squares), (references, painting_squares), learned_squares
         ),
