@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pleinair import archives, backbones, cli, config, datasets, download
-from pleinair.config import DATASETS, Dataset
+from pleinair.datasets import DATASETS, Dataset
 from pleinair.errors import DataError, OutputError, UsageError
 
 from .conftest import picture

@@ -35,7 +35,7 @@ _XYZ = np.array(
 
 
 def lab(pixels: Pixels) -> NDArray[np.float64]:
-    """SRGB (..., 3) of 0 to 255 to CIE 1976 L*a*b* under D65: L* of 0 to 100."""
+    """Colours (..., 3) of sRGB, 0 to 255, to CIE 1976 L*a*b* under D65: L* of 0 to 100."""
     encoded = pixels.astype(np.float64) / 255.0
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     ratio = linear @ _XYZ.T

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pleinair.datasets import sha256_of
+from pleinair import files
 from pleinair.download import Progress, fetch, silent
 from pleinair.errors import DataError, OutputError
 
@@ -41,17 +41,16 @@ def find(wanted: Weights, folder: Path, progress: Progress = silent) -> Path:
             raise OutputError(f"{folder} cannot be made ({error.strerror}).") from error
         help_ = f"Or fetch it elsewhere and name the file with --inception-weights: {wanted.url}"
         fetch(wanted.url, path, wanted.size, progress=progress, help_=help_)
-        if (found := sha256_of(path)) != wanted.sha256:
+        if (found := files.sha256_of(path)) != wanted.sha256:
             path.unlink()
             raise DataError(f"{wanted.url} has the SHA-256 {found}, not {wanted.sha256}. {help_}")
-    check(wanted, path)
     return path
 
 
 def check(wanted: Weights, path: Path) -> None:
     """Raise DataError unless a file is the one that is wanted."""
     try:
-        found = sha256_of(path)
+        found = files.sha256_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check the path.") from error
     if found != wanted.sha256:

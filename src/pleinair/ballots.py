@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pleinair import metrics
 from pleinair.errors import DataError
 
 KIND = "pleinair votes"
-QUESTIONS = ("style", "scene")  # which is more like the paintings, which keeps the scene
+QUESTIONS = {"style": "more like the paintings", "scene": "keeps the scene"}  # which of the two
 _ANSWERS = ("left", "right", "equal")
 
 
@@ -55,11 +56,7 @@ def count(paths: Sequence[Path], names: Mapping[str, str]) -> list[Duel]:
                     )
             votes[ballot, voter, vote["photo"]] = vote
     found = []
-    order = list(known)
-    pairs = sorted(
-        {tuple(sorted((v["left"], v["right"]), key=order.index)) for v in votes.values()}
-    )
-    for first, second in pairs:
+    for first, second in itertools.combinations(known, 2):
         for question in QUESTIONS:
             here = {
                 key: vote

@@ -233,58 +233,6 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-# --- training sets --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A training set on the network."""
-
-    name: str
-    url: str  # of a zip file
-    sha256: str | None = None  # of the zip file
-    size: int | None = None  # bytes of it
-    terms: str = ""
-    photos: str | None = None  # folders inside
-    paintings: str | None = None
-    needs_kaggle: bool = False  # a token of the user's
-    help: str = ""  # what to do where the server refuses
-
-
-_AUTHORS = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
-_PAINTERS = (
-    # Sizes and checksums as TensorFlow Datasets publishes them for the same archives.
-    ("monet", 305_231_073, "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04"),
-    ("vangogh", 306_590_349, "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff"),
-    ("cezanne", 279_885_071, "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff"),
-    ("ukiyoe", 292_946_532, "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08"),
-)
-_KAGGLE = "https://www.kaggle.com/competitions/gan-getting-started"
-
-DATASETS: dict[str, Dataset] = {
-    f"{painter}2photo": Dataset(
-        name=f"{painter}2photo",
-        url=f"{_AUTHORS}/{painter}2photo.zip",
-        sha256=sha256,
-        size=size,
-        terms="paintings from WikiArt, photos from Flickr, each under the terms of its own",
-        photos="trainB",
-        paintings="trainA",
-    )
-    for painter, size, sha256 in _PAINTERS
-} | {
-    "kaggle": Dataset(
-        name="kaggle",
-        url="https://www.kaggle.com/api/v1/competitions/data/download-all/gan-getting-started",
-        terms=f"{_KAGGLE}/rules",
-        photos="photo_jpg",
-        paintings="monet_jpg",
-        needs_kaggle=True,
-        help=f"check your token, and accept the rules at {_KAGGLE}/rules",
-    ),
-}
-
-
 # --- commands -------------------------------------------------------------------------------
 
 

@@ -79,9 +79,7 @@ class Pictures:
             self._check_left()
             return None
         try:
-            encoded = self.source.read(index)
-            name = "" if isinstance(encoded, Path) else f"{self.place}: {self.names[index]}"
-            pixels = images.read_small(encoded, self.shortest, name)
+            pixels = images.read_small(self.source.read(index), self.shortest, self._known(index))
         except ImageError as error:
             self._skip(index, error)
             return None
@@ -112,14 +110,17 @@ class Pictures:
         for index in range(len(self)):
             if len(found) == count:
                 break
-            if index not in self.bad:
-                try:
-                    small = images.read_small(self.source.read(index), side, self.names[index])
-                except ImageError as error:
-                    self._skip(index, error)
-                    continue
-                found.append(images.centre_square(small, side))
+            if index in self.bad:
+                continue
+            try:
+                found.append(images.read_square(self.source.read(index), side, self._known(index)))
+            except ImageError as error:
+                self._skip(index, error)
         return found
+
+    def _known(self, index: int) -> str:
+        """What a picture is called where it has no path of its own."""
+        return "" if self.source.files else f"{self.place}: {self.names[index]}"
 
     def _skip(self, index: int, error: ImageError) -> None:
         with self._lock:

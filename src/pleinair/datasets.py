@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -13,14 +12,62 @@ import urllib.parse
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pleinair import archives, sources
-from pleinair.config import DATASETS, Dataset
+from pleinair import archives, files, sources
 from pleinair.download import Progress, fetch, silent
 from pleinair.errors import DataError, OutputError, UsageError
 
 STAGES = ("downloading", "unpacking")  # of what `progress` hears
 
 _MARK = ".pleinair-data.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set on the network."""
+
+    name: str
+    url: str  # of a zip file
+    sha256: str | None = None  # of the zip file
+    size: int | None = None  # bytes of it
+    terms: str = ""
+    photos: str | None = None  # folders inside
+    paintings: str | None = None
+    needs_kaggle: bool = False  # a token of the user's
+    help: str = ""  # what to do where the server refuses
+
+
+_AUTHORS = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
+_PAINTERS = (
+    # Sizes and checksums as TensorFlow Datasets publishes them for the same archives.
+    ("monet", 305_231_073, "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04"),
+    ("vangogh", 306_590_349, "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff"),
+    ("cezanne", 279_885_071, "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff"),
+    ("ukiyoe", 292_946_532, "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08"),
+)
+_KAGGLE = "https://www.kaggle.com/competitions/gan-getting-started"
+
+DATASETS: dict[str, Dataset] = {
+    f"{painter}2photo": Dataset(
+        name=f"{painter}2photo",
+        url=f"{_AUTHORS}/{painter}2photo.zip",
+        sha256=sha256,
+        size=size,
+        terms="paintings from WikiArt, photos from Flickr, each under the terms of its own",
+        photos="trainB",
+        paintings="trainA",
+    )
+    for painter, size, sha256 in _PAINTERS
+} | {
+    "kaggle": Dataset(
+        name="kaggle",
+        url="https://www.kaggle.com/api/v1/competitions/data/download-all/gan-getting-started",
+        terms=f"{_KAGGLE}/rules",
+        photos="photo_jpg",
+        paintings="monet_jpg",
+        needs_kaggle=True,
+        help=f"check your token, and accept the rules at {_KAGGLE}/rules",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +124,7 @@ def get(wanted: Dataset, folder: Path, force: bool = False, progress: Progress =
         folder.parent.mkdir(parents=True, exist_ok=True)
         if not was_there:
             fetch(wanted.url, archive, wanted.size, headers, progress, wanted.help)
-        found = sha256_of(archive)
+        found = files.sha256_of(archive)
         if wanted.sha256 is not None and found != wanted.sha256:
             if not was_there:
                 archive.unlink()
@@ -102,12 +149,6 @@ def get(wanted: Dataset, folder: Path, force: bool = False, progress: Progress =
         for part in (wanted.photos, wanted.paintings)
     )
     return Got(folder, photos, paintings, found, wanted.sha256 is not None)
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def kaggle_headers(

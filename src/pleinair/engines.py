@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pleinair import datasets, images
+from pleinair import backbones, files, images
 from pleinair.config import EVALUATE
 from pleinair.errors import DataError
 from pleinair.images import Batch, Pixels
@@ -72,7 +71,7 @@ def backbone(name: str, device: torch.device) -> Backbone:
     """
     variant = VARIANTS[name]
     eye = deepcopy(lite(name)).to(device)
-    found = hashlib.sha256(weights_file(variant).read_bytes()).hexdigest()
+    found = files.sha256_of(weights_file(variant))
     if found != variant.sha256:
         raise DataError(
             f"the weights in {variant.package} have SHA-256 {found[:16]}..., not "
@@ -91,15 +90,13 @@ def backbone(name: str, device: torch.device) -> Backbone:
 
 
 def inception(weights: Path, device: torch.device) -> Backbone:
-    """The network behind published FID and KID, with the weights of a file that was checked.
+    """The network behind published FID and KID, with the weights of a file.
 
-    Rows of 2,048 features; no maps. Raises DataError where the file holds others.
+    Rows of 2,048 features; no maps. Raises DataError where the file is another.
     """
+    backbones.check(backbones.INCEPTION, weights)
     with torch.inference_mode(mode=False):
-        try:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a damaged file makes a parser do
-            raise DataError(f"{weights} cannot be read as weights; fetch it again.") from error
+        state = torch.load(weights, map_location="cpu", weights_only=True)
         eye = Inception(state).eval().to(device)
 
     @torch.inference_mode()
@@ -109,7 +106,7 @@ def inception(weights: Path, device: torch.device) -> Backbone:
         return eye(levels).float().cpu().numpy(), {}
 
     name = "bilinear of TensorFlow 1"
-    return Backbone("Inception", datasets.sha256_of(weights), SIDE, name, look)
+    return Backbone("Inception", backbones.INCEPTION.sha256, SIDE, name, look)
 
 
 def features(device: torch.device) -> Callable[[list[Pixels]], NDArray[np.float32]]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import __version__, appearance, ballots, hub, metrics
+from pleinair import __version__, appearance, ballots, files, hub, metrics
 from pleinair.ballots import Duel
 from pleinair.config import EVALUATE
-from pleinair.datasets import sha256_of
 from pleinair.errors import DataError, UsageError
 from pleinair.gallery import PROTOCOL, Arrays, Gallery, Seen, Squares
 from pleinair.images import Pixels
@@ -51,6 +49,11 @@ class Nearest:
     picture: str
     painting: str
     distance: float
+
+
+def frechet_name(label: str) -> str:
+    """What the Frechet distance through an eye is called: FID is Inception's alone."""
+    return "FID" if label == "Inception" else f"FD-{label}"
 
 
 def score(
@@ -152,7 +155,7 @@ class Row:
 class Entry:
     """What was scored, for a page to show: the squares, and all that was seen of them.
 
-    painter: its name or file; None for pictures as they are, which may have photos of their names.
+    painter: None for pictures as they are, which may have photos of their names.
     digest: SHA-256 of the painter's file, or of the set.
     """
 
@@ -161,14 +164,14 @@ class Entry:
     squares: Squares
     photos: Squares
     digest: str
-    painter: str | None = None
+    painter: Painter | None = None
 
     def pair(self, number: int) -> tuple[Pixels | None, Pixels]:
         """A result, by its number in the squares, beside its photo where that is known."""
         if self.painter is not None:
             photo = self.squares.get(number)
-            return photo, self._brush.paint(photo)
-        known = self.photos.by_stem() or {}
+            return photo, self.painter.paint(photo)
+        known = self.photos.by_stem or {}
         partner = known.get(PurePosixPath(self.squares.names[number]).stem)
         return None if partner is None else self.photos.get(partner), self.squares.get(number)
 
@@ -176,18 +179,13 @@ class Entry:
         """The number of the result of a photo; None where there is none."""
         if self.painter is not None:
             return photo if photo in self.seen.numbers else None
-        known = self.squares.by_stem() or {}
+        known = self.squares.by_stem or {}
         return known.get(PurePosixPath(self.photos.names[photo]).stem)
-
-    @cached_property
-    def _brush(self) -> Painter:
-        assert self.painter is not None  # noqa: S101 -- only asked of painters
-        return Painter.load(self.painter)
 
     @property
     def card(self) -> dict[str, Any]:
         """What a painter's file says of itself."""
-        return {} if self.painter is None else self._brush.card
+        return {} if self.painter is None else self.painter.card
 
 
 @dataclass(frozen=True)
@@ -250,13 +248,11 @@ def evaluate(
     photo_squares, painting_squares = Squares(photos), Squares(paintings)
     # Whatever is wrong with one of them is said before minutes of looking.
     results = {one: Squares(Path(one)) for one in what if _are_results(one)}
-    painters = {one: hub.find(one) for one in what if one not in results}
+    painters = {one: Painter.load(one) for one in what if one not in results}
     digests = {one: squares.digest for one, squares in results.items()} | {
-        one: sha256_of(path) for one, path in painters.items()
+        one: files.sha256_of(hub.find(one)) for one in painters
     }
     counted = ballots.count(votes, {digests[one]: one for one in what})
-    for path in painters.values():
-        Painter.load(path)
     references = gallery.pictures(painting_squares)
     learned_squares = Squares(trained_on) if trained_on else painting_squares
     learned = gallery.pictures(learned_squares) if trained_on else references
@@ -283,13 +279,15 @@ def evaluate(
         rows.append(Row("another photo", len(lost.names), {}, content(lost.content)))
     entries = []
     for one in what:
-        if one in results:
-            squares, painter = results[one], None
-            seen = gallery.results(squares, photo_squares)
-        else:
-            squares, painter = photo_squares, one
-            seen = gallery.painted(photo_squares, one)
-        entries.append(Entry(row(one, seen), seen, squares, photo_squares, digests[one], painter))
+        squares = results.get(one, photo_squares)
+        seen = (
+            gallery.results(squares, photo_squares)
+            if one in results
+            else gallery.painted(photo_squares, one)
+        )
+        entries.append(
+            Entry(row(one, seen), seen, squares, photo_squares, digests[one], painters.get(one))
+        )
     eyes = {
         eye.label: {"sha256": eye.sha256, "side": eye.side, "resize": eye.resize}
         for eye in gallery.eyes

@@ -31,8 +31,7 @@ def export_run(run: Path, target: Path, force: bool = False, **about: str) -> fl
     """
     if target.suffix != ".onnx":
         raise OutputError(f"{target} must end in .onnx.")
-    if target.exists() and not force:
-        raise OutputError(f"{target} exists; remove it or add --force.")
+    files.check_free(target, force)
     source = run / "painter.safetensors" if run.is_dir() else run
     if not source.is_file():
         raise CheckpointError(f"{run} holds no painter yet; train until the first checkpoint.")

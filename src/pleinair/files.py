@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from pleinair.errors import OutputError
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Raise OutputError where writing a file would lose one, or meet a folder."""
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error
+    if is_folder:
+        raise OutputError(f"{path} is a folder; name a file in it.")
+    if exists and not force:
+        raise OutputError(f"{path} exists; remove it or add --force.")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -85,8 +85,9 @@ class Squares:
         """The square of a number. Raises ImageError where the picture cannot be read."""
         encoded = self.source.read(index)
         known = "" if isinstance(encoded, Path) else f"{self.place}: {self.names[index]}"
-        return images.centre_square(images.read_small(encoded, EVALUATE.side, known), EVALUATE.side)
+        return images.read_square(encoded, EVALUATE.side, known)
 
+    @cached_property
     def by_stem(self) -> dict[str, int] | None:
         """Numbers by name without folder and suffix; None where two share one."""
         found = {PurePosixPath(name).stem: index for index, name in enumerate(self.names)}
@@ -155,12 +156,12 @@ class Gallery:
             photo = photos.get(index)
             return photo, painter.paint(photo)
 
-        of = hashlib.sha256(path.read_bytes()).hexdigest()
+        of = files.sha256_of(path)
         return self._seen(photos, f"{of} {__version__}", show, f"{Path(name_or_path).stem} paints")
 
     def results(self, results: Squares, photos: Squares) -> Seen:
         """What something else painted, beside the photos of the same names where all have one."""
-        partners, stems = photos.by_stem(), results.by_stem()
+        partners, stems = photos.by_stem, results.by_stem
         if partners is None or stems is None or not stems.keys() <= partners.keys():
             self.warn(
                 f"{results.place}: not every result has a photo of its name; what became of the "
@@ -326,13 +327,12 @@ def _signs(
 
 
 def _is_whole(arrays: Arrays) -> bool:
-    pictures = arrays.pop(_PICTURES)
+    pictures = arrays[_PICTURES]
+    values = [array for name, array in arrays.items() if name != _PICTURES]
     whole = pictures.dtype == "S64" and all(
-        len(values) == len(pictures) and bool(np.isfinite(values).all())
-        for values in arrays.values()
+        len(array) == len(pictures) and bool(np.isfinite(array).all()) for array in values
     )
     shaped = "colours" in arrays or ("features" in arrays and arrays["features"].ndim == 2)
-    arrays[_PICTURES] = pictures
     return whole and (shaped or not len(pictures))
 
 

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from pleinair import files, images
+from pleinair import files, images, sources
 from pleinair.config import KAGGLE
 from pleinair.errors import DataError, ImageError, OutputError
-from pleinair.gallery import Squares
 from pleinair.painter import Painter
 
 Told = Callable[[int, int], None]  # how many are painted, of how many
@@ -30,12 +29,11 @@ def submit(
     """
     if target.suffix.lower() != ".zip":
         raise OutputError(f"{target} is to be a zip file; the competition wants images.zip.")
-    if target.is_dir() or target.resolve() == photos.resolve():
-        raise OutputError(f"{target} is in the way; name another zip file.")
-    if target.exists() and not force:
-        raise OutputError(f"{target} exists; remove it or add --force.")
-    squares = Squares(photos)
-    names = [f"{PurePosixPath(name).stem}.jpg" for name in squares.names]
+    if target.resolve() == photos.resolve():
+        raise OutputError(f"{target} holds the photos themselves; name another zip file.")
+    files.check_free(target, force)
+    source = sources.open_source(photos)
+    names = [f"{PurePosixPath(name).stem}.jpg" for name in source.names]
     _check_count(len(names), photos)
     if len(set(names)) < len(names):
         raise DataError(f"two photos of {photos} have one name; give each its own.")
@@ -44,7 +42,8 @@ def submit(
 
     def paint(number: int) -> bytes | ImageError:
         try:
-            photo = images.centre_square(squares.get(number), KAGGLE.side)
+            name = f"{photos}: {source.names[number]}"
+            photo = images.read_square(source.read(number), KAGGLE.side, name)
         except ImageError as error:
             return error
         return images.encode(images.Picture(brush.paint(photo)), "JPEG")

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pleinair import ballots, images, metrics
 from pleinair.config import EVALUATE
 from pleinair.errors import ImageError, UsageError
-from pleinair.evaluation import Entry, Evaluation, Show
+from pleinair.evaluation import Entry, Evaluation, Show, frechet_name
 from pleinair.images import Pixels
 
 Told = Callable[[str, int, int], None]
 
-# One sentence for each figure: tables, report and documentation have them from here.
+# One sentence for each figure, as the report explains it.
 MEANINGS = {
     "kid": "Kernel distance to the paintings, unbiased at any number of pictures: 0 where the sets "
     "are alike, below 0 by chance.",
@@ -46,13 +46,15 @@ MEANINGS = {
     "coherence": "How plainly strokes run one way where there are any, 0 to 1; the paintings' own "
     "is the aim, not more.",
 }
-TITLES = {
+CONTENT = {  # what became of the photos
     "scene_distance": "scene lost",
     "perceptual_change": "perceptual change",
     "luma_correlation": "luma correlation",
     "median_change": "median change",
     "lattice_2": "lattice at 2",
     "lattice_4": "lattice at 4",
+}
+LOOKS = {  # beside the paintings
     "colours": "colours away",
     "directions": "strokes turned",
     "coherence": "stroke coherence",
@@ -95,14 +97,15 @@ def report(found: Evaluation, told: Told) -> str:
         "report.html",
         found=found,
         charts=[_chart(found, label) for label in found.eyes],
-        distances={label: "FID" if label == "Inception" else f"FD-{label}" for label in found.eyes},
+        frechet_name=frechet_name,
         histograms=_histograms(show),
         sheet=sheet,
         painters=painters,
         meanings=MEANINGS,
-        titles=TITLES,
-        content=[name for name in TITLES if name not in ("colours", "directions", "coherence")],
-        looks=["colours", "directions", "coherence"],
+        titles=CONTENT | LOOKS,
+        content=CONTENT,
+        looks=LOOKS,
+        questions=ballots.QUESTIONS,
     )
 
 

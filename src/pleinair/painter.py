@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import hub, images
+from pleinair import files, hub, images
 from pleinair.config import (
     PAINT,
     LightSpec,
@@ -188,18 +188,10 @@ def default_output(photo: Path, painter: str = PAINT.painter) -> Path:
 def check_target(target: Path, source: Path, force: bool) -> None:
     """Raise OutputError where writing `target` would lose something or cannot work."""
     images.check_output(target)
-    try:
-        exists = target.exists()
-        same = exists and source.exists() and target.samefile(source)
-    except OSError as error:
-        raise OutputError(
-            f"{target} cannot be written ({error.strerror}); choose another place with -o."
-        ) from error
-    if exists:
-        if same:
-            raise OutputError(f"{target} is the photo itself; name another file with -o.")
-        if not force:
-            raise OutputError(f"{target} exists; remove it or add --force.")
+    files.check_free(target, force=True)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(f"{target} is the photo itself; name another file with -o.")
+    files.check_free(target, force)
 
 
 def _onnx_session(path: Path, threads: int) -> Any:

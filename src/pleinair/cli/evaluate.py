@@ -93,9 +93,7 @@ def evaluate(
                 tasks[doing] = progress.add_task(doing)
             progress.update(tasks[doing], completed=done, total=total)
 
-        if inception_weights is not None:
-            backbones.check(backbones.INCEPTION, inception_weights)
-        elif inception:
+        if inception and inception_weights is None:
             inception_weights = backbones.find(backbones.INCEPTION, own / "backbones", told)
         if inception_weights is not None:
             eyes.append(engines.inception(inception_weights, find_device(device)))
@@ -118,10 +116,7 @@ def _check_page(path: Path, force: bool, painters: bool) -> None:
         raise UsageError(f"{path} is to be a page; name a file that ends in .html.")
     if not painters:
         raise UsageError(f"{path} would show nothing; name a painter or a folder of results.")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file in it.")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists; remove it or add --force.")
+    files.check_free(path, force)
 
 
 def _write_page(path: Path, text: str) -> None:
@@ -138,16 +133,18 @@ def _write_page(path: Path, text: str) -> None:
 def _show(found: Evaluation) -> None:
     from rich.console import Console
 
+    from pleinair.pages import CONTENT, LOOKS
+
     console = Console(width=None if sys.stdout.isatty() else 120)
     for label in found.eyes:
         console.print(_distances(found, label))
     contents = {row.name: row.content for row in found.rows}
     if any(contents.values()):
-        console.print(_measures("What became of the photos", contents))
+        console.print(_measures("What became of the photos", CONTENT, contents))
     if found.votes:
         console.print(_votes(found))
     looks = {row.name: row.looks for row in found.rows}
-    console.print(_measures("What it looks like, beside the paintings", looks))
+    console.print(_measures("What it looks like, beside the paintings", LOOKS, looks))
     eyes = ", ".join(
         f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels, {eye['resize']})"
         for label, eye in found.eyes.items()
@@ -165,9 +162,18 @@ def _distances(found: Evaluation, label: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    distance = "FID" if label == "Inception" else f"FD-{label}"
+    from pleinair.evaluation import frechet_name
+
     table = Table(title=f"Distance to the paintings, through {label}", box=box.SIMPLE_HEAD)
-    for column in ("", "pictures", f"KID-{label}", "of subsets", distance, "memorised", "MiFID"):
+    for column in (
+        "",
+        "pictures",
+        f"KID-{label}",
+        "of subsets",
+        frechet_name(label),
+        "memorised",
+        "MiFID",
+    ):
         table.add_column(column, justify="right" if column else "left")
     for row in found.rows:
         if label in row.scores:
@@ -191,14 +197,15 @@ def _votes(found: Evaluation) -> Table:
     from rich import box
     from rich.table import Table
 
+    from pleinair.ballots import QUESTIONS
+
     table = Table(title="What people say", box=box.SIMPLE_HEAD)
     for column in ("", "painter", "before", "win rate", "won, lost, equal", "people"):
         table.add_column(column, justify="left" if column in ("", "painter", "before") else "right")
-    words = {"style": "more like the paintings", "scene": "keeps the scene"}
     for duel in found.votes:
         low, high = duel.interval
         table.add_row(
-            words[duel.question],
+            QUESTIONS[duel.question],
             duel.first,
             duel.second,
             f"{100 * duel.rate:.0f}% ({100 * low:.0f} to {100 * high:.0f}%)",
@@ -208,17 +215,10 @@ def _votes(found: Evaluation) -> Table:
     return table
 
 
-def _measures(title: str, rows: dict[str, dict[str, Measure]]) -> Table:
+def _measures(title: str, names: dict[str, str], rows: dict[str, dict[str, Measure]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    from pleinair.pages import TITLES
-
-    names = {
-        name: title
-        for name, title in TITLES.items()
-        if any(name in measures for measures in rows.values())
-    }
     table = Table(title=title, box=box.SIMPLE_HEAD)
     for column in ("", *names.values()):
         table.add_column(column, justify="right" if column else "left")
