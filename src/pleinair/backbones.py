@@ -34,7 +34,9 @@ def find(wanted: Weights, folder: Path, progress: Progress = silent) -> Path:
     Raises DataError where the network has it not, or has another file of that name; OutputError.
     """
     path = folder / wanted.url.rsplit("/", 1)[-1]
-    if not path.exists():
+    if path.exists():
+        check(wanted, path)
+    else:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

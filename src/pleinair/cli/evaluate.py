@@ -93,7 +93,9 @@ def evaluate(
                 tasks[doing] = progress.add_task(doing)
             progress.update(tasks[doing], completed=done, total=total)
 
-        if inception and inception_weights is None:
+        if inception_weights is not None:
+            backbones.check(backbones.INCEPTION, inception_weights)
+        elif inception:
             inception_weights = backbones.find(backbones.INCEPTION, own / "backbones", told)
         if inception_weights is not None:
             eyes.append(engines.inception(inception_weights, find_device(device)))
