@@ -99,9 +99,9 @@ def evaluate(
             inception_weights = backbones.find(backbones.INCEPTION, own / "backbones", told)
         if inception_weights is not None:
             eyes.append(engines.inception(inception_weights, find_device(device)))
-        workers = engines.one_core_each()
-        room = gallery.Gallery(eyes, None if fresh else place, told, say, workers)
-        found = evaluation.evaluate(what, photos, paintings, room, trained_on, votes)
+        with engines.one_core_each() as workers:
+            room = gallery.Gallery(eyes, None if fresh else place, told, say, workers)
+            found = evaluation.evaluate(what, photos, paintings, room, trained_on, votes)
         for page, make in ((report, pages.report), (ballot, pages.ballot)):
             if page is not None:
                 _write_page(page, make(found, told))
