@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pleinair import hub, images, metrics
-from pleinair.config import PAINT, LightSpec, ResNetSpec, UNetSpec, size_multiple
-from pleinair.errors import ImageError, OutputError, PainterError
+from pleinair.config import PAINT, LightSpec, Look, ResNetSpec, UNetSpec, size_multiple
+from pleinair.errors import ImageError, OutputError, PainterError, UsageError
 from pleinair.painter import Painter
 
 from .conftest import SAMPLES, picture
@@ -57,14 +57,14 @@ def test_large_photos_are_painted_from_broad_to_fine():
 
     margin = 2 * 48
     Painter(engine, LightSpec()).paint(picture(300, 1000))
-    assert seen == [(150 + margin + 2, 500 + margin), (300 + margin, 1000 + margin)]
+    assert seen == [(154 + margin + 2, 512 + margin), (300 + margin, 1000 + margin)]
     for longest, layers in ((724, 1), (725, 2), (1448, 2), (1449, 3), (6000, 5)):
         seen.clear()
         Painter(engine, LightSpec()).paint(picture(3, longest))
         assert len(seen) == layers, longest
     for spec, expected in ((ResNetSpec(), 1), (LightSpec(), 3)):
         seen.clear()
-        Painter(engine, spec).paint(picture(40, 60), layers=None if expected == 1 else 3)
+        Painter(engine, spec).paint(picture(40, 60), look=Look(layers=None if expected == 1 else 3))
         assert len(seen) == expected
 
 
@@ -72,7 +72,7 @@ def test_layers_of_the_identity_are_the_photo_a_little_softer():
     pixels = np.asarray(
         Image.fromarray(picture(64, 64)).resize((256, 256), Image.Resampling.BICUBIC)
     )
-    painted = copyist().paint(pixels, layers=3)
+    painted = copyist().paint(pixels, look=Look(layers=3))
     assert metrics.luma_correlation(pixels, painted) > 0.97
     assert np.abs(painted.astype(int) - pixels.astype(int)).mean() < 8
 
@@ -85,7 +85,7 @@ def test_broad_colours_come_from_the_first_layer():
         return np.clip(batch - 0.2, -1, 1)
 
     gray = np.full((64, 64, 3), 200, np.uint8)
-    once, thrice = (Painter(darker).paint(gray, layers=n).mean() for n in (1, 3))
+    once, thrice = (Painter(darker).paint(gray, look=Look(layers=n)).mean() for n in (1, 3))
     assert len(calls) == 4
     assert once == pytest.approx(200 - 25.5, abs=1)
     # Two more layers darken by 30% of their own each, not by all of it.
@@ -165,20 +165,97 @@ def test_nothing_is_overwritten(tmp_path):
         copyist().paint(photo, out=photo, force=True)
 
 
-def test_a_photo_beyond_the_memory_budget_is_painted_smaller_and_enlarged(monkeypatch):
+def test_without_statistics_a_photo_beyond_the_memory_is_painted_smaller_and_enlarged():
     sizes = []
 
     def engine(batch):
         sizes.append(batch.shape[2:])
         return batch
 
-    small = PAINT.working_bytes // 100_000
-    monkeypatch.setattr("pleinair.painter.PAINT", type(PAINT)(working_bytes=small))
     photo = picture(120, 200)
-    painted = Painter(engine, LightSpec()).paint(photo)
+    painted = Painter(engine, ResNetSpec(channels=20_000), memory=PAINT.least_memory).paint(photo)
     assert painted.shape == photo.shape
     assert sizes[0][0] * sizes[0][1] < 120 * 200
     assert metrics.luma_correlation(photo, painted) > 0.9
+
+
+def test_deep_pixels_stay_deep():
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 60, 3), dtype=np.uint16)
+    painted = copyist().paint_pixels(deep)
+    assert painted.dtype == np.uint16
+    assert np.array_equal(painted, deep)
+
+
+def test_deep_pixels_are_painted_as_shallow_ones_but_finer(monet):
+    photo = picture(64, 96)
+    painted = monet.paint_pixels(photo.astype(np.uint16) * 257)
+    assert np.abs(painted / 257 - monet.paint_pixels(photo)).max() <= 0.51
+    assert len(np.unique(painted)) > 1000  # not 255 levels, spread
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 1.5])
+def test_strength_goes_from_the_photo_to_beyond_the_painting(strength):
+    gray = np.full((20, 30, 3), 100, np.uint8)
+    lighter = Painter(lambda batch: batch + np.float32(20 / 127.5))
+    painted = lighter.paint(gray, look=Look(strength=strength))
+    assert np.array_equal(painted, np.full_like(gray, 100 + 20 * strength))
+
+
+def test_colours_of_the_photo_are_kept():
+    pixels = picture(40, 50)
+    tinted = Painter(lambda b: np.clip(b + np.float32([[[[0.2]], [[0.0]], [[-0.2]]]]), -1, 1))
+    painted = tinted.paint(pixels, look=Look(colors="photo")).astype(int)
+    chroma = np.diff(painted - pixels.astype(int), axis=2)
+    assert np.abs(chroma).max() <= 1
+    gray = np.repeat(pixels[:, :, :1], 3, axis=2)
+    assert np.ptp(tinted.paint(gray, look=Look(colors="photo")).astype(int), axis=2).max() == 0
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        Look(brush=0.1),
+        Look(brush=9),
+        Look(strength=1.6),
+        Look(strength=-0.1),
+        Look(layers=0),
+        Look(layers=17),
+        Look(colors="van gogh"),
+        Look(brush=float("nan")),
+    ],
+    ids=str,
+)
+def test_a_look_beyond_its_limits_is_answered_in_one_sentence(look):
+    with pytest.raises(UsageError, match="found; give"):
+        copyist().paint(picture(8, 8), look=look)
+
+
+def test_the_brush_sets_the_first_layer_relative_to_the_picture():
+    seen = []
+
+    def engine(batch):
+        seen.append(max(batch.shape[2:]))
+        return batch
+
+    for brush, first in ((0.5, 1024), (1.0, 512), (2.0, 256), (3.0, 171)):
+        seen.clear()
+        Painter(engine).paint(picture(30, 2000), look=Look(brush=brush))
+        margin = 96 if first > 256 else 32
+        assert abs(seen[0] - margin - first) <= 4
+        assert seen[-1] == 2096
+
+
+def test_the_part_that_is_done_rises_to_one():
+    told = []
+    copyist().paint_picture(images.Picture(picture(900, 1500)), told=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert len(told) == 3
+
+
+def test_little_memory_is_refused_in_one_sentence():
+    with pytest.raises(UsageError, match="takes 512 MiB or more"):
+        Painter(lambda batch: batch, memory=100 * 2**20).paint(picture(8, 8))
 
 
 def test_bad_painters_are_answered_in_one_sentence(tmp_path):

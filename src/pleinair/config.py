@@ -44,6 +44,14 @@ class LightSpec:
 
 
 @dataclass(frozen=True)
+class AnySpec:
+    """A generator that somebody else exported, of which nothing is known but the sides it takes."""
+
+    height: int | None = None  # None: any
+    width: int | None = None
+
+
+@dataclass(frozen=True)
 class PatchSpec:
     """A PatchGAN: `layers` stride-2 4x4 convolutions, one of stride 1, one to a map of logits."""
 
@@ -69,6 +77,7 @@ class FeatureSpec:
 
 DiscriminatorSpec = PatchSpec | FeatureSpec
 GeneratorSpec = UNetSpec | ResNetSpec | LightSpec
+PainterSpec = GeneratorSpec | AnySpec
 Spec = GeneratorSpec | DiscriminatorSpec
 SPEC_KINDS: dict[str, type[Spec]] = {
     "unet": UNetSpec,
@@ -79,9 +88,11 @@ SPEC_KINDS: dict[str, type[Spec]] = {
 }
 
 
-def size_multiple(spec: Spec) -> int:
+def size_multiple(spec: Spec | AnySpec) -> int:
     """Pixels that both sides of a picture must be a multiple of for this generator."""
     match spec:
+        case AnySpec():
+            return 256  # which every published U-Net of eight halvings takes
         case UNetSpec():
             return int(2**spec.depth)
         case ResNetSpec() | LightSpec():
@@ -90,7 +101,7 @@ def size_multiple(spec: Spec) -> int:
             return 1
 
 
-def edge_margin(spec: Spec, longest: int) -> int:
+def edge_margin(spec: Spec | AnySpec, longest: int) -> int:
     """Pixels to add around a picture, by reflection, so that its edges are painted like the rest.
 
     A network that pads with zeros darkens or lightens a frame of about its first layers' reach;
@@ -102,16 +113,19 @@ def edge_margin(spec: Spec, longest: int) -> int:
     return 16 if longest <= 256 else 48
 
 
-def working_bytes_per_pixel(spec: Spec) -> int:
+def working_bytes_per_pixel(spec: Spec | AnySpec) -> int:
     """About what one pixel of a picture costs in memory while this generator runs."""
     match spec:
         case LightSpec():
+            # In ONNX Runtime 290 to 350 at the default widths, and what is made ready for it.
             return 16 * (spec.detail_channels + spec.half_channels // 4 + spec.channels // 16)
+        case AnySpec():
+            return 1024  # as the paper's
         case UNetSpec() | ResNetSpec() | PatchSpec() | FeatureSpec():
             return 16 * spec.channels
 
 
-def paints_in_layers(spec: Spec) -> bool:
+def paints_in_layers(spec: Spec | AnySpec) -> bool:
     """Whether large photos are painted coarse to fine unless told: true of painters of strokes."""
     return isinstance(spec, LightSpec)
 
@@ -237,6 +251,19 @@ RECIPES: dict[str, Recipe] = {
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a photo is to be painted."""
+
+    layers: int | None = None  # each with strokes half as large; None: by the photo's size
+    brush: float = 1.0  # how large strokes are relative to the picture
+    strength: float = 1.0  # 0: the photo, 1: the painting, up to 1.5: beyond it
+    colors: Literal["painter", "photo"] = "painter"  # photo: keep the photo's own chroma
+
+
+LOOK = Look()
+
+
+@dataclass(frozen=True)
 class PaintSettings:
     """Defaults and limits of painting."""
 
@@ -245,7 +272,22 @@ class PaintSettings:
     max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
     sheet_height: int = 512  # pixels of each picture on a sheet
     max_layers: int = 16
-    working_bytes: int = 2 * 2**30  # memory for one pass over a picture
+    memory: int = 1400 * 2**20  # bytes that painting takes where as much is free
+    least_memory: int = 512 * 2**20
+    base_bytes: int = 140 * 2**20  # of the process before it paints
+    least_tile_bytes: int = 64 * 2**20
+    measured_bytes: int = 368 * 2**20  # at work while statistics are measured
+    sample_side: int = 96  # pixels of the squares that they are measured on in large pictures
+    large_batch: int = 2**18  # pixels above which working memory is given back after a layer
+    trial_side: int = 256  # pixels of a picture on which devices are compared
+    trial_runs: int = 3  # of which the fastest counts
+    trial_tolerance: float = 0.02  # from the processor's result, in units of [-1, 1]
+    sessions_kept: int = 4  # networks with their statistics, compiled
+    band_pixels: int = 2**21  # of a painting that are finished at a time
+    least_brush: float = 0.25
+    most_brush: float = 8.0
+    most_strength: float = 1.5
+    broad: int = 16  # pixels below which colour is no broad colour
     first_layer: int = 512  # pixels, about, of the longer side under the broadest strokes
     layer_detail: float = 0.5  # of the photo's finer detail that a layer paints over, in [0, 1]
     layer_colour: float = 0.7  # how far a layer keeps the broad colours below it, in [0, 1]

@@ -21,6 +21,7 @@ from pleinair.errors import CheckpointError, ExportError, MissingExtraError, Out
 from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.recipes import spec_to_dict
+from pleinair.runtime import Measuring
 
 
 def export_run(run: Path, target: Path, force: bool = False, **about: str) -> float:
@@ -49,8 +50,9 @@ def export_run(run: Path, target: Path, force: bool = False, **about: str) -> fl
 def export(network: nn.Module, spec: Spec, card: dict[str, Any], target: Path) -> float:
     """Write an ONNX file of dynamic height and width; return the largest difference to PyTorch.
 
-    Input `photo` and output `painting`: float32 (1, 3, H, W) in [-1, 1]. Metadata: `spec` and
-    `card` as JSON, `pixels` in words. Raises ExportError beyond EXPORT.tolerance, OutputError.
+    Input `photo` and output `painting`: float32 (1, 3, H, W) in [-1, 1]. Both modes of `modes` are
+    in it and checked. Metadata: `spec` and `card` as JSON, `pixels` in words. Raises ExportError
+    beyond EXPORT.tolerance, OutputError.
     """
     network.eval()
     multiple = size_multiple(spec)
@@ -81,7 +83,7 @@ def export(network: nn.Module, spec: Spec, card: dict[str, Any], target: Path) -
 
 
 def compare(network: nn.Module, painter: Painter, multiple: int) -> float:
-    """Largest absolute difference between PyTorch and ONNX over several sizes."""
+    """Largest absolute difference between PyTorch and ONNX over several sizes, in either mode."""
     random = np.random.default_rng(0)
     worst = 0.0
     for height, width in ((64, 64), (256, 256), (132, 260), (96, 512)):
@@ -89,13 +91,19 @@ def compare(network: nn.Module, painter: Painter, multiple: int) -> float:
         photo = random.uniform(-1, 1, (1, 3, height, width)).astype(np.float32)
         with torch.inference_mode():
             expected = network(torch.from_numpy(photo)).numpy()
-        worst = max(worst, float(np.abs(painter.engine(photo) - expected).max()))
+        engines = [painter.engine]
+        if isinstance(painter.engine, Measuring):
+            engines.append(painter.engine.fixed(painter.engine.measure(photo)))
+        for engine in engines:
+            worst = max(worst, float(np.abs(engine(photo) - expected).max()))
     return worst
 
 
 def _traced(network: nn.Module, multiple: int) -> Any:
     try:
         import onnxscript  # noqa: F401  torch.onnx needs it and says so less clearly
+
+        from pleinair.modes import add_modes
     except ImportError as error:
         raise MissingExtraError("exporting needs pip install 'pleinair[train]'.") from error
     # Sizes that differ, so that the trace cannot take height and width for one.
@@ -118,4 +126,4 @@ def _traced(network: nn.Module, multiple: int) -> Any:
         )
     if program is None:
         raise ExportError("torch.onnx gave no graph.")
-    return program.model_proto
+    return add_modes(program.model_proto)

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files, hub, images
+from pleinair import brushwork, files, hub, images, memory, resampling, runtime
+from pleinair.brushwork import Adjust, Brushwork, Told
 from pleinair.config import (
+    LOOK,
     PAINT,
+    AnySpec,
+    FeatureSpec,
     LightSpec,
-    Spec,
-    edge_margin,
-    paints_in_layers,
-    size_multiple,
+    Look,
+    PainterSpec,
+    PatchSpec,
     working_bytes_per_pixel,
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
-from pleinair.images import Batch, Picture, Pixels
+from pleinair.images import Picture
 from pleinair.recipes import spec_from_dict
-
-Engine = Callable[[Batch], Batch]
-"""float32 NCHW in [-1, 1] to the same shape and range."""
+from pleinair.runtime import Engine, Measuring
 
 Photo = TypeVar("Photo", bound=Any)
 
@@ -34,41 +34,64 @@ Photo = TypeVar("Photo", bound=Any)
 class Painter:
     """An engine with what it needs to paint a whole photo.
 
-    engine: float32 (1, 3, H, W) in [-1, 1] to the same, H and W multiples of those of `spec`.
-    card: what the painter's file says of it.
+    engine: float32 (1, 3, H, W) in [-1, 1] to the same, H and W multiples of those of `spec`. One
+    that is `runtime.Measuring`, too, paints photos of any size in tiles that cannot be seen.
+    card: what the painter's file says of it. memory: bytes that the process may take; None: what
+    is free, up to PAINT.memory.
     """
 
     def __init__(
-        self, engine: Engine, spec: Spec | None = None, card: dict[str, Any] | None = None
+        self,
+        engine: Engine,
+        spec: PainterSpec | None = None,
+        card: dict[str, Any] | None = None,
+        memory: int | None = None,
     ) -> None:
         self.engine = engine
-        self.spec = spec or LightSpec()
+        self.spec: PainterSpec = spec or LightSpec()
         self.card = card or {}
+        self.memory = memory
 
     @classmethod
-    def load(cls, name_or_path: str | Path = PAINT.painter, threads: int = 0) -> Painter:
-        """The painter of this name, or of this .onnx file. threads: 0 takes every core.
+    def load(
+        cls,
+        name_or_path: str | Path = PAINT.painter,
+        threads: int = 0,
+        *,
+        memory: int | None = None,
+        device: str = "auto",
+    ) -> Painter:
+        """The painter of this name, or of this .onnx file.
 
+        threads: 0 takes every core. device: one of `runtime.devices()`; auto: the fastest at hand.
         Raises PainterError where there is none or the file is not a painter.
         """
         path = hub.find(name_or_path)
-        session = _onnx_session(path, threads)
-        metadata = session.get_modelmeta().custom_metadata_map
+        engine, metadata = runtime.load(path, threads, device)
+        if "spec" not in metadata:
+            return cls(engine, _spec_of(engine, path), None, memory)
         try:
             spec = spec_from_dict(json.loads(metadata["spec"]))
             card = json.loads(metadata["card"])
         except (KeyError, ValueError, AttributeError, RecipeError) as error:
             raise PainterError(
-                f"{path} does not say which network it holds; give a file that "
+                f"{path} does not say rightly which network it holds; give a file that "
                 "`pleinair export` wrote."
             ) from error
-        name = session.get_inputs()[0].name
+        if isinstance(spec, PatchSpec | FeatureSpec):
+            raise PainterError(f"{path} holds a discriminator; give a file of a painter.")
+        return cls(engine, spec, card, memory)
 
-        def engine(batch: Batch) -> Batch:
-            out: Batch = session.run(None, {name: batch})[0]
-            return out
-
-        return cls(engine, spec, card)
+    def caveat(self, height: int, width: int) -> str:
+        """What to tell of a photo of this size before it is painted; empty where all is well."""
+        now = self._shape_to_paint(height, width, height * width * 3, memory.allowed(self.memory))
+        if now == (height, width):
+            return ""
+        return (
+            f"the painter's file has no inputs for statistics, so a photo of {width}x{height} is "
+            f"painted at {now[1]}x{now[0]} and enlarged; painters that `pleinair export` writes "
+            "have no such limit"
+        )
 
     def paint(
         self,
@@ -76,7 +99,7 @@ class Painter:
         *,
         out: str | Path | None = None,
         force: bool = False,
-        layers: int | None = None,
+        look: Look = LOOK,
     ) -> Photo:
         """Paint a photo and return the kind that was given, in its size.
 
@@ -84,10 +107,12 @@ class Painter:
         or a path. An array comes back as RGB, with its alpha if it had one; bytes in the same file
         format where it can be written, else as PNG; a path is painted to `out`, by default
         `<name>.monet.jpg` beside it, whose path is returned.
-        layers: how often to paint, each time over the layer before at twice its size, so that
-        strokes of all sizes meet; by default once where the longer side has up to 724 pixels and
-        once more for each doubling, and always once with `unet` and `resnet`.
-        Raises ImageError for what is no picture, OutputError where `out` exists and not `force`.
+        look: brush, strength, colours and layers. A photo is painted in layers, each over the one
+        before at about twice its size, so that strokes of all sizes meet; by default once where
+        the longer side has up to 724 pixels and once more for each doubling, and always once with
+        `unet` and `resnet`.
+        Raises ImageError for what is no picture, OutputError where `out` exists and not `force`,
+        UsageError for a look beyond its limits.
         """
         result: Any
         match photo:
@@ -95,89 +120,76 @@ class Painter:
                 source = Path(photo)
                 target = Path(out) if out is not None else default_output(source)
                 check_target(target, source, force)
-                images.write(self.paint_picture(images.read(source), layers), target)
+                images.write(self.paint_picture(images.read(source), look), target)
                 result = type(photo)(target)
             case bytes():
                 kind = images.format_of(photo)
-                result = images.encode(self.paint_picture(images.read(photo), layers), kind)
+                result = images.encode(self.paint_picture(images.read(photo), look), kind)
             case _ if images.is_pil(photo):
-                result = images.to_pil(self.paint_picture(images.from_pil(photo), layers))
+                result = images.to_pil(self.paint_picture(images.from_pil(photo), look))
             case np.ndarray():
-                result = images.to_array(self.paint_picture(images.from_array(photo), layers))
+                result = images.to_array(self.paint_picture(images.from_array(photo), look))
             case _:
                 raise TypeError(
                     f"{type(photo).__name__} found; give a path, bytes, a PIL image or an array."
                 )
         return result  # type: ignore[no-any-return]
 
-    def paint_picture(self, picture: Picture, layers: int | None = None) -> Picture:
-        """Paint a Picture: same size, same alpha, same EXIF. layers: as for `paint`."""
+    def paint_picture(
+        self, picture: Picture, look: Look = LOOK, told: Told | None = None
+    ) -> Picture:
+        """Paint a Picture: same size, same alpha, same metadata. told: hears the part done."""
         pixels = images.on_white(picture)
+        return replace(picture, pixels=self.paint_pixels(pixels, look, told=told))
+
+    def paint_pixels(
+        self,
+        pixels: NDArray[Any],
+        look: Look = LOOK,
+        adjust: Adjust | None = None,
+        told: Told | None = None,
+    ) -> NDArray[Any]:
+        """Paint uint8 or uint16 (H, W, 3): the same shape and depth.
+
+        adjust: from a layer's number and its measured statistics to those to paint it with, for
+        pictures that belong together, as frames of a film do; an array given again costs nothing,
+        another one 20 to 40 ms. Raises UsageError.
+        """
+        brushwork.check_look(look)
+        work = Brushwork(self.engine, self.spec, memory.allowed(self.memory))
         height, width = pixels.shape[:2]
-        budget = PAINT.working_bytes / working_bytes_per_pixel(self.spec)
-        if height * width > budget:
-            # The whole picture at once does not fit: paint it smaller, then enlarge.
-            scale = (budget / (height * width)) ** 0.5
-            small = images.resize(pixels, max(1, int(width * scale)), max(1, int(height * scale)))
-            painted = images.resize(self._paint_layers(small, layers), width, height)
+        shape = self._shape_to_paint(height, width, pixels.nbytes, work.memory)
+        if shape == (height, width):
+            return work.paint(pixels, look, adjust, told)
+        small = resampling.resized(pixels, *shape)
+        return resampling.resized(work.paint(small, look, adjust, told), height, width)
+
+    def _shape_to_paint(self, height: int, width: int, held: int, allowed: int) -> tuple[int, int]:
+        """Height and width at which to paint; others than the photo's where nothing else works.
+
+        Tiles of a network whose statistics cannot be given would each have a tint of its own.
+        """
+        if isinstance(self.spec, AnySpec) and self.spec.height and self.spec.width:
+            scale = min(self.spec.height / height, self.spec.width / width)
         else:
-            painted = self._paint_layers(pixels, layers)
-        return Picture(painted, picture.alpha, picture.exif)
-
-    def _paint_layers(self, photo: Pixels, layers: int | None) -> Pixels:
-        """From broad strokes to fine: paint small, enlarge, paint over, as often as asked."""
-        height, width = photo.shape[:2]
-        if layers is None:
-            layers = self._default_layers(max(height, width))
-        if layers < 1:
-            raise ValueError(f"layers = {layers}; give 1 or more.")
-        views = [
-            images.resize(photo, max(1, width >> n), max(1, height >> n)) if n else photo
-            for n in reversed(range(layers))
-        ]
-        painting = self._paint_whole(views[0])
-        for view in views[1:]:
-            painting = self._over(painting, view)
-        return painting
-
-    def _default_layers(self, longest: int) -> int:
-        if not paints_in_layers(self.spec):
-            return 1
-        return 1 + max(0, round(math.log2(longest / PAINT.first_layer)))
-
-    def _over(self, below: Pixels, photo: Pixels) -> Pixels:
-        """One more layer on the enlarged layer below, with strokes that are half as large."""
-        height, width = photo.shape[:2]
-        coarse = images.resize(photo, below.shape[1], below.shape[0])
-        below = images.resize(below, width, height)
-        detail = photo.astype(np.float32) - images.resize(coarse, width, height)
-        ground = _levels(below + PAINT.layer_detail * detail)
-        painted = self._paint_whole(ground)
-        # Each pass moves colours toward the palette; over several, light and dark would meet.
-        drift = _broad(below) - _broad(painted)
-        return _levels(painted + PAINT.layer_colour * drift)
-
-    def _paint_whole(self, pixels: Pixels) -> Pixels:
-        height, width = pixels.shape[:2]
-        multiple = size_multiple(self.spec)
-        margin = edge_margin(self.spec, max(height, width))
-        below, right = -(height + 2 * margin) % multiple, -(width + 2 * margin) % multiple
-        around = ((margin, margin + below), (margin, margin + right), (0, 0))
-        padded = np.pad(pixels, around, mode="reflect")
-        painted = images.from_batch(self.engine(images.to_batch(padded)))[0]
-        return np.ascontiguousarray(painted[margin:, margin:][:height, :width])
+            free = max(allowed - PAINT.base_bytes - 2 * held, PAINT.least_tile_bytes)
+            most = free / working_bytes_per_pixel(self.spec)
+            if isinstance(self.engine, Measuring) or height * width <= most:
+                return height, width
+            scale = (most / (height * width)) ** 0.5
+        return max(1, int(height * scale)), max(1, int(width * scale))
 
 
-def _levels(values: NDArray[np.floating[Any]]) -> Pixels:
-    levels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return levels
-
-
-def _broad(pixels: Pixels) -> NDArray[np.float32]:
-    """The picture with nothing finer than 16 pixels."""
-    height, width = pixels.shape[:2]
-    small = images.resize(pixels, max(1, width // 16), max(1, height // 16))
-    return images.resize(small, width, height).astype(np.float32)
+def _spec_of(engine: runtime.Session, path: Path) -> AnySpec:
+    """What is known of a file that somebody else exported. Raises PainterError."""
+    shape = engine.shape
+    if len(shape) != 4 or shape[0] not in (None, 1) or shape[1] not in (None, 3):
+        raise PainterError(
+            f"{path} takes an array of shape {shape}; a painter takes 1 x 3 x height x width."
+        )
+    if (shape[2] is None) != (shape[3] is None):
+        raise PainterError(f"{path} takes one side of any length only; export it with both free.")
+    return AnySpec(shape[2], shape[3])
 
 
 def default_output(photo: Path, painter: str = PAINT.painter) -> Path:
@@ -192,19 +204,3 @@ def check_target(target: Path, source: Path, force: bool) -> None:
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError(f"{target} is the photo itself; name another file with -o.")
     files.check_free(target, force)
-
-
-def _onnx_session(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # errors arrive as exceptions; the library itself is quiet
-    try:
-        return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's exceptions have no common root but this
-        raise PainterError(
-            f"{path} is not a painter that can be loaded ({str(error).splitlines()[0][:120]})."
-        ) from error

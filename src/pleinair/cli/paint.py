@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pleinair.cli.terminal import progress_bar, say
-from pleinair.config import PAINT
+from pleinair.config import PAINT, Look
 from pleinair.errors import OutputError, PleinairError, UsageError
 
 
@@ -73,7 +73,7 @@ def paint(
                     )
                 check_target(target, photo, force)
                 picture = images.read(photo)
-                painting = brush.paint_picture(picture, layers)
+                painting = brush.paint_picture(picture, Look(layers=layers))
                 images.write(painting, target)
             except PleinairError as error:
                 failed += 1

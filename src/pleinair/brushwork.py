@@ -1,0 +1,330 @@
+"""From a photo's pixels to a painting's: layers from broad to fine, each painted tile by tile.
+
+Nothing here depends on how many tiles there are: a picture's statistics are measured once a layer,
+on the whole of it or on a mosaic of parts from all over it, and every tile is painted with them.
+So the same photo gives the same painting on a machine with much memory and on one with little.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleinair import resampling, tiling
+from pleinair.config import (
+    LOOK,
+    PAINT,
+    AnySpec,
+    Look,
+    PainterSpec,
+    edge_margin,
+    paints_in_layers,
+    size_multiple,
+    working_bytes_per_pixel,
+)
+from pleinair.errors import UsageError
+from pleinair.images import Batch
+from pleinair.resampling import Planes
+from pleinair.runtime import Engine, Measuring, Statistics
+from pleinair.tiling import Box, Tile
+
+Levels = NDArray[Any]
+"""uint8 or uint16 (H, W, 3)."""
+
+Adjust = Callable[[int, Statistics], Statistics]
+"""Number of a layer and its measured statistics to those to paint it with."""
+
+Told = Callable[[float], None]
+"""Part of a painting that is done, in [0, 1]."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def layer_sizes(height: int, width: int, spec: PainterSpec, look: Look) -> list[tuple[int, int]]:
+    """Height and width of each layer, the last being the photo's own.
+
+    The first has about PAINT.first_layer pixels along its longer side, over `look.brush`: so its
+    strokes take the same part of every picture. Each further one is about twice as large.
+    """
+    longest = max(height, width)
+    ratio = longest * look.brush / PAINT.first_layer
+    count = look.layers
+    if count is None:
+        in_layers = paints_in_layers(spec) or look.brush != 1.0
+        count = 1 + max(0, round(math.log2(ratio))) if in_layers else 1
+    count = min(count, PAINT.max_layers)
+    step = 2.0 if look.layers is not None else ratio ** (1 / max(1, count - 1))
+    shrunk = [step**n for n in reversed(range(count))]
+    return [(max(1, round(height / s)), max(1, round(width / s))) for s in shrunk]
+
+
+@dataclass
+class Brushwork:
+    """What paints pixels: an engine, what is known of its network, and how much memory there is.
+
+    memory: bytes that the whole process may take.
+    """
+
+    engine: Engine
+    spec: PainterSpec
+    memory: int
+    tiles: int = field(default=0, init=False)  # that the last painting took, for the curious
+
+    def paint(
+        self,
+        photo: Levels,
+        look: Look = LOOK,
+        adjust: Adjust | None = None,
+        told: Told | None = None,
+    ) -> Levels:
+        """A painting of the size and depth of `photo`. Raises UsageError where memory is short."""
+        sizes = layer_sizes(photo.shape[0], photo.shape[1], self.spec, look)
+        work = sum(h * w for h, w in sizes)
+        done, self.tiles = 0, 0
+        below: Levels | None = None
+        before = photo
+        for number, (height, width) in enumerate(sizes):
+            last = number == len(sizes) - 1
+            view = photo if last else resampling.reduced(photo, height, width)
+            ground = Ground(view, below, before)
+            held = photo.nbytes + sum(a.nbytes for a in (view, below, before) if a is not None)
+
+            def tell(part: float, start: int = done, size: int = height * width) -> None:
+                if told:
+                    told((start + part * size) / work)
+
+            adjusted = None if adjust is None else _numbered(adjust, number)
+            painted = self._layer(ground, held, adjusted, tell)
+            if below is not None:
+                _keep_colours(painted, below)
+            below, before = painted, view
+            done += height * width
+        assert below is not None  # noqa: S101 -- there is one layer at least
+        _finish(below, photo, look)
+        return below
+
+    def _layer(
+        self,
+        ground: Ground,
+        held: int,
+        adjust: Callable[[Statistics], Statistics] | None,
+        told: Told,
+    ) -> Levels:
+        """Paint a ground, whole or in tiles."""
+        height, width = ground.size
+        stride = size_multiple(self.spec)
+        margin = edge_margin(self.spec, max(height, width))
+        tall, wide = (-(-(side + 2 * margin) // stride) * stride for side in (height, width))
+        if isinstance(self.spec, AnySpec):
+            tall, wide = self.spec.height or tall, self.spec.width or wide
+        frame = Frame(ground, margin, tall, wide)
+        painted = _room(ground, self.memory - held)
+        a_pixel = working_bytes_per_pixel(self.spec)
+        free = self.memory - PAINT.base_bytes - held - painted.nbytes
+        most = max(free, PAINT.least_tile_bytes) // a_pixel
+        engine = self._for_layer(frame, stride, most, adjust)
+        whole = Box(0, 0, tall, wide)
+        tiles = [Tile(whole, whole)]
+        if whole.area > most and isinstance(self.engine, Measuring):
+            tiles = tiling.plan(tall, wide, tiling.halo(self.spec), stride, most)
+        for number, tile in enumerate(tiles):
+            batch = frame.batch(tile.seen)
+            inner = frame.inner(tile.out)  # without the margin that was added around
+            out = engine(batch)[0]
+            del batch
+            if inner.area > 0:
+                y, x = inner.within(tile.seen).slices
+                values = out[:, y, x]
+                values = values * np.float32(127.5)
+                values += np.float32(127.5)
+                resampling.store(values, painted[frame.unframed(inner).slices])
+            told((number + 1) / len(tiles))
+        self.tiles += len(tiles)
+        self._rest(tiles[0].seen.area, stride)
+        return painted
+
+    def _for_layer(
+        self,
+        frame: Frame,
+        stride: int,
+        most: int,
+        adjust: Callable[[Statistics], Statistics] | None,
+    ) -> Engine:
+        """The engine, with statistics of its own where the frame is not painted in one go."""
+        budget = PAINT.measured_bytes // working_bytes_per_pixel(self.spec)
+        area = frame.tall * frame.wide
+        if not isinstance(self.engine, Measuring) or not (adjust or area > min(most, budget)):
+            return self.engine
+        sample = frame.sample(budget, stride)
+        found = self.engine.measure(sample)
+        self._rest(sample.shape[2] * sample.shape[3], stride)
+        return self.engine.fixed(adjust(found) if adjust else found)
+
+    def _rest(self, pixels: int, stride: int) -> None:
+        # The next batches are of another size; what small ones leave is not worth the while.
+        if isinstance(self.engine, Measuring) and pixels > PAINT.large_batch:
+            self.engine.rest(stride)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a layer is painted on: the photo, over the layer below where there is one.
+
+    photo: at this layer's size. below: the painting of the layer below; before: the photo at that
+    layer's size.
+    """
+
+    photo: Levels
+    below: Levels | None
+    before: Levels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.photo.shape[0], self.photo.shape[1]
+
+    def part(self, box: Box) -> Planes:
+        """A part of it: the layer below, enlarged, with some of the detail that it lacks."""
+        here = resampling.planes(self.photo[box.slices])
+        if self.below is None:
+            return here
+        # below + detail * (photo - before), with one enlargement in place of two.
+        tall, wide = (b / s for b, s in zip(self.below.shape, self.size, strict=False))
+        top = max(0, math.floor(box.top * tall) - resampling.REACH)
+        left = max(0, math.floor(box.left * wide) - resampling.REACH)
+        part = Box(
+            top,
+            left,
+            min(self.below.shape[0], math.ceil(box.bottom * tall) + resampling.REACH),
+            min(self.below.shape[1], math.ceil(box.right * wide) + resampling.REACH),
+        )
+        rest = resampling.planes(self.below[part.slices])
+        rest -= np.float32(PAINT.layer_detail) * resampling.planes(self.before[part.slices])
+        here *= np.float32(PAINT.layer_detail)
+        here += resampling.enlarged(rest, part, self.below.shape[:2], box, self.size)
+        return np.clip(here, 0.0, 255.0, out=here)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A ground with reflected pixels around it: `margin` above and left, the rest below and right.
+
+    tall, wide: its size, multiples of the network's stride. Boxes here count from its corner.
+    """
+
+    ground: Ground
+    margin: int
+    tall: int
+    wide: int
+
+    def batch(self, box: Box) -> Batch:
+        """A part as a network takes it: float32 (1, 3, H, W) in [-1, 1]."""
+        height, width = self.ground.size
+        rows = _reflected(np.arange(box.top, box.bottom) - self.margin, height)
+        columns = _reflected(np.arange(box.left, box.right) - self.margin, width)
+        needed = Box(
+            int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+        )
+        part = self.ground.part(needed)
+        part /= np.float32(127.5)
+        part -= np.float32(1.0)
+        if (needed.height, needed.width) != (len(rows), len(columns)):
+            part = part[:, rows - needed.top][:, :, columns - needed.left]
+        return np.ascontiguousarray(part[None])
+
+    def sample(self, most: int, stride: int) -> Batch:
+        """The whole of it, or as many pixels as `most` from all over it, side by side."""
+        if self.tall * self.wide <= most:
+            return self.batch(Box(0, 0, self.tall, self.wide))
+        rows = tiling.samples(self.tall, self.wide, most, PAINT.sample_side, stride)
+        return np.concatenate(
+            [np.concatenate([self.batch(box) for box in row], axis=3) for row in rows], axis=2
+        )
+
+    def inner(self, box: Box) -> Box:
+        """The part of a box that is not margin."""
+        height, width = self.ground.size
+        return Box(
+            max(box.top, self.margin),
+            max(box.left, self.margin),
+            min(box.bottom, self.margin + height),
+            min(box.right, self.margin + width),
+        )
+
+    def unframed(self, box: Box) -> Box:
+        """A box counted from the ground's corner."""
+        return box.within(Box(self.margin, self.margin, 0, 0))
+
+
+def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Places beyond a side's ends, reflected at its first and last pixel as often as it takes."""
+    period = max(1, 2 * length - 2)
+    folded = np.abs(places) % period
+    return np.minimum(folded, period - folded) if length > 1 else np.zeros_like(places)
+
+
+def _numbered(adjust: Adjust, number: int) -> Callable[[Statistics], Statistics]:
+    return lambda found: adjust(number, found)
+
+
+def _room(ground: Ground, memory: int) -> Levels:
+    """An array for a painting; one that would take half of what is left lies on the disk."""
+    shape, kind = ground.photo.shape, ground.photo.dtype
+    if ground.photo.nbytes <= memory // 2:
+        return np.empty(shape, kind)
+    return np.memmap(tempfile.TemporaryFile(), kind, "w+", shape=shape)
+
+
+def _keep_colours(painted: Levels, below: Levels) -> None:
+    """Take broad colours back toward the layer below, in place.
+
+    Each pass moves colours toward the palette; over several, light and dark would meet.
+    """
+    height, width = painted.shape[:2]
+    small = max(1, height // PAINT.broad), max(1, width // PAINT.broad)
+    drift = resampling.planes(resampling.reduced(below, *small))
+    drift -= resampling.planes(resampling.reduced(painted, *small))
+    drift *= np.float32(PAINT.layer_colour)
+    for box in _bands(height, width):
+        values = resampling.planes(painted[box.slices])
+        values += resampling.enlarged(
+            drift, Box(0, 0, *small), small, box, (height, width), smooth=True
+        )
+        resampling.store(values, painted[box.slices])
+
+
+def _finish(painted: Levels, photo: Levels, look: Look) -> None:
+    """Strength and colours, in place."""
+    if look.strength == 1.0 and look.colors == "painter":
+        return
+    for box in _bands(*painted.shape[:2]):
+        before = resampling.planes(photo[box.slices])
+        change = resampling.planes(painted[box.slices]) - before
+        if look.colors == "photo":
+            # The same change of red, green and blue leaves the differences between them alone.
+            change = np.broadcast_to(np.tensordot(_LUMA, change, 1), change.shape)
+        resampling.store(before + np.float32(look.strength) * change, painted[box.slices])
+
+
+def _bands(height: int, width: int) -> list[Box]:
+    rows = max(1, PAINT.band_pixels // width)
+    return [Box(at, 0, min(height, at + rows), width) for at in range(0, height, rows)]
+
+
+def check_look(look: Look) -> None:
+    """Raise UsageError where a setting is out of its range."""
+    for name, value, low, high in (
+        ("brush", look.brush, PAINT.least_brush, PAINT.most_brush),
+        ("strength", look.strength, 0.0, PAINT.most_strength),
+        ("layers", look.layers, 1, PAINT.max_layers),
+    ):
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"{name} {value:g} found; give a number from {low:g} to {high:g}.")
+    if look.colors not in ("painter", "photo"):
+        raise UsageError(f"colors {look.colors!r} found; give painter or photo.")

@@ -1,0 +1,46 @@
+"""How much memory there is to paint with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from pleinair.config import PAINT
+from pleinair.errors import UsageError
+
+_GROUPS = (
+    # What a container may take and takes: version 2 of control groups, then version 1.
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def allowed(asked: int | None) -> int:
+    """Bytes that the process may take: what was asked for, or what is free within reason.
+
+    Raises UsageError where less was asked for than painting takes.
+    """
+    if asked is not None:
+        if asked < PAINT.least_memory:
+            raise UsageError(
+                f"memory of {asked // 2**20} MiB found; painting takes "
+                f"{PAINT.least_memory // 2**20} MiB or more."
+            )
+        return asked
+    return max(PAINT.least_memory, min(PAINT.memory, free() * 3 // 4))
+
+
+def free() -> int:
+    """Bytes that are free on this machine, or in the container that this process runs in."""
+    available = int(psutil.virtual_memory().available)
+    for limit, used in _GROUPS:
+        try:
+            available = min(available, int(_text(limit)) - int(_text(used)))
+        except (OSError, ValueError):  # no such group, or "max": no limit
+            continue
+    return max(0, available)
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="ascii")

@@ -1,0 +1,230 @@
+"""Painters in ONNX Runtime: the only room that knows it.
+
+A painter's file holds one graph of two modes. As it lies there, every instance norm measures the
+picture that it is given, and `statistics` says what it measured. With the initializer `fixed` set
+and `given_statistics` filled in, the norms are constants that ONNX Runtime folds into the
+convolutions before them: an eighth faster, and what a pixel becomes depends only on the pixels
+around it, so that a picture can be painted in tiles.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleinair import onnxfile
+from pleinair.config import PAINT
+from pleinair.errors import PainterError, UsageError
+from pleinair.images import Batch
+
+Statistics = NDArray[np.float32]
+"""(2, C): the means and the variances of all channels of all instance norms, in their order."""
+
+
+class Engine(Protocol):
+    """float32 NCHW in [-1, 1] to the same shape and range."""
+
+    def __call__(self, batch: Batch, /) -> Batch: ...
+
+
+@runtime_checkable
+class Measuring(Engine, Protocol):
+    """An engine that tells its norms' statistics, and paints with given ones."""
+
+    def measure(self, batch: Batch, /) -> Statistics:
+        """The statistics of a picture, (1, 3, H, W)."""
+
+    def fixed(self, statistics: Statistics, /) -> Engine:
+        """The same network with these statistics, whatever it is given: local, so tiles agree."""
+
+    def rest(self, stride: int, /) -> None:
+        """Give back working memory that batches of another size have no use for."""
+
+
+DEVICES = {
+    # By the name of ONNX Runtime's execution provider for it.
+    "cuda": "CUDAExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+
+
+def devices() -> list[str]:
+    """Names of what the installed ONNX Runtime can paint on; `cpu` is always there, the last."""
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    return [name for name, provider in DEVICES.items() if provider in available]
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where sessions run, and on how many threads; 0: on every core."""
+
+    device: str = "cpu"
+    threads: int = 0
+
+
+class Session:
+    """A network of any kind in an ONNX file, with one input and its picture as first output."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of the input; None where any number will do."""
+        sides = self._session.get_inputs()[0].shape
+        return tuple(side if isinstance(side, int) else None for side in sides)
+
+    def __call__(self, batch: Batch) -> Batch:
+        out: Batch = self._run(self._output, batch)
+        return out
+
+    def _run(self, output: str, batch: Batch, options: Any = None) -> Any:
+        return self._session.run([output], {self._input: batch}, options)[0]
+
+
+class TwoModes(Session):
+    """A painter that `pleinair export` wrote. Safe to use from several threads."""
+
+    def __init__(self, session: Any, data: bytes, name: str, way: Way) -> None:
+        super().__init__(session)
+        self._data, self._name, self._way = data, name, way
+        self._kept: OrderedDict[bytes, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def measure(self, batch: Batch) -> Statistics:
+        """Means and variances of every norm's channels on one picture, (1, 3, H, W)."""
+        found: Statistics = self._run("statistics", batch)
+        return found
+
+    def rest(self, stride: int) -> None:
+        """Give back the working memory of all sessions, which they share."""
+        # It is given back after a run, and only then; this one takes a millisecond.
+        self._run(self._output, np.zeros((1, 3, stride, stride), np.float32), _giving_back())
+
+    def fixed(self, statistics: Statistics) -> Engine:
+        """The network with these statistics, compiled in 20 to 40 ms; the latest few are kept."""
+        values = np.ascontiguousarray(statistics, np.float32)
+        key = values.tobytes()
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        patched = onnxfile.with_initializers(
+            self._data, {"fixed": np.array(True), "given_statistics": values}
+        )
+        session = Session(_session(patched, self._name, self._way))
+        with self._lock:
+            self._kept[key] = session
+            while len(self._kept) > PAINT.sessions_kept:
+                self._kept.popitem(last=False)
+        return session
+
+
+def load(path: Path, threads: int = 0, device: str = "auto") -> tuple[Session, dict[str, str]]:
+    """The network in a file, with the file's metadata.
+
+    device: one of `devices()`, or auto: where there are several, the fastest of those that paint
+    as the processor does. Raises PainterError, UsageError.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PainterError(f"{path} cannot be read ({error.strerror}).") from error
+    found = devices()
+    if device not in (*found, "auto"):
+        raise UsageError(
+            f"device {device!r} found; use auto or what ONNX Runtime has here: {', '.join(found)}."
+        )
+    if device == "auto":
+        device = _fastest(data, str(path), found, threads) if len(found) > 1 else "cpu"
+    way = Way(device, threads)
+    session = _session(data, str(path), way)
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    if "statistics" in [output.name for output in session.get_outputs()]:
+        return TwoModes(session, data, str(path), way), metadata
+    return Session(session), metadata
+
+
+def _fastest(data: bytes, name: str, names: list[str], threads: int) -> str:
+    """The device that paints a trial picture first, of those that paint it right."""
+    side = PAINT.trial_side
+    trial = np.random.default_rng(0).uniform(-1, 1, (1, 3, side, side)).astype(np.float32)
+    expected, best, winner = None, float("inf"), "cpu"
+    for device in reversed(names):  # the processor first: it says what is right
+        try:
+            session = Session(_session(data, name, Way(device, threads)))
+            painted = session(trial)  # the first run prepares
+            seconds = float("inf")
+            for _ in range(PAINT.trial_runs):
+                start = time.perf_counter()
+                session(trial)
+                seconds = min(seconds, time.perf_counter() - start)
+        except Exception:
+            if device == "cpu":
+                raise
+            continue  # a device that is offered and does not work is passed over
+        expected = painted if expected is None else expected
+        agrees = float(np.abs(painted - expected).max()) <= PAINT.trial_tolerance
+        if agrees and seconds < best:
+            best, winner = seconds, device
+    return winner
+
+
+@lru_cache(maxsize=1)
+def _giving_back() -> Any:
+    """To give back working memory after a run: what the next one needs may not fit its gaps."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+@lru_cache(maxsize=1)
+def _shared_memory() -> None:
+    """One store of working memory for all sessions of the process, in place of one each."""
+    import onnxruntime
+
+    kind = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    # It grows by what is asked for; doubling would take half as much again.
+    onnxruntime.create_and_register_allocator(
+        kind, onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    )
+
+
+def _session(data: bytes, name: str, way: Way) -> Any:
+    import onnxruntime
+
+    _shared_memory()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = way.threads
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_mem_pattern = False  # it would hold a second copy of it all
+    options.log_severity_level = 4  # errors arrive as exceptions; the library itself is quiet
+    try:
+        # What a device cannot do is done by the processor.
+        providers = dict.fromkeys([DEVICES[way.device], DEVICES["cpu"]])
+        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    except Exception as error:  # onnxruntime's exceptions have no common root but this
+        raise PainterError(
+            f"{name} is not a painter that can be loaded ({str(error).splitlines()[0][:120]})."
+        ) from error
