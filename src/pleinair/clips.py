@@ -225,9 +225,7 @@ def _wound(
     return _decoded(again, picture_stream(again, clip.path), warn)
 
 
-def _decoded(
-    container: InputContainer, stream: VideoStream, warn: Warn
-) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, warn: Warn) -> Iterator[VideoFrame]:
     """Every frame that can be decoded; `warn` is told of the first that cannot."""
     av = pyav()
     told = False
@@ -274,7 +272,7 @@ def _pixels(frame: VideoFrame, clip: Clip, reformatter: Any) -> Pixels:
         dst_color_range=_FULL,
         interpolation=exact(),
     )
-    pixels: Pixels = rgb.to_ndarray()
+    pixels: Any = rgb.to_ndarray()
     transposed, mirrored, upended = clip.turn
     if transposed:
         pixels = pixels.transpose(1, 0, 2)
@@ -282,7 +280,8 @@ def _pixels(frame: VideoFrame, clip: Clip, reformatter: Any) -> Pixels:
         pixels = pixels[:, ::-1]
     if upended:
         pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    upright: Pixels = np.ascontiguousarray(pixels)
+    return upright
 
 
 def swscale_matrix(tags: Tags, height: int) -> int:
@@ -292,7 +291,7 @@ def swscale_matrix(tags: Tags, height: int) -> int:
 
 
 def exact() -> int:
-    """swscale's flags for conversions whose rounding does not depend on the processor."""
+    """Flags of swscale for conversions whose rounding does not depend on the processor."""
     kind = pyav().video.reformatter.Interpolation
     flags = (kind.BICUBIC, kind.ACCURATE_RND, kind.BITEXACT, kind.FULL_CHR_H_INT)
     return sum(int(flag) for flag in (*flags, kind.FULL_CHR_H_INP))

@@ -79,9 +79,7 @@ def chapters(clip: Clip, source: InputContainer, span: Span) -> list[Chapter]:
         if span.end is not None:
             end = min(end, span.end - span.begin)
         if end > begin:
-            found.append(
-                {**chapter, "start": round(begin / base), "end": round(end / base)}
-            )
+            found.append({**chapter, "start": round(begin / base), "end": round(end / base)})
     return found
 
 
@@ -240,9 +238,12 @@ def _fits(packet: Packet[Any], base: Fraction, shift: Fraction, span: Span, of: 
         return True
     if span.begin > 0:
         return False
-    # What an encoder needs to start lies before zero. Matroska would move the pictures for it.
-    name = of.codec_context.name if of.codec_context else ""
-    return span.container not in ("matroska", "webm") or "opus" in name
+    # What a decoder warms up on lies before zero. Matroska has a field for as much as the codec
+    # says it needs; for more, it would move the pictures.
+    if span.container not in ("matroska", "webm") or not of.codec_context:
+        return True
+    sound: Any = of.codec_context
+    return of.type == "audio" and begins >= -Fraction(sound.delay + 1, sound.sample_rate) - base
 
 
 def _timed(packets: list[Packet[Any]], made: Stream) -> Iterator[Timed]:

@@ -78,7 +78,10 @@ def coding(clip: Clip, target: Path, quality: int | None) -> Coding:
         options = (crf, ("b", "0"), ("row-mt", "1"), ("deadline", "good"), ("cpu-used", "4"))
     elif clip.deep:
         # Few players show H.264 of 10 bits, nearly all HEVC, Apple's if it is called hvc1.
-        codec, options = "libx265", (crf, ("preset", "fast"), ("x265-params", "log-level=none:open-gop=0"))
+        codec, options = (
+            "libx265",
+            (crf, ("preset", "fast"), ("x265-params", "log-level=none:open-gop=0")),
+        )
         tag = "hvc1" if kind in ("mp4", "mov") else ""
     else:
         codec, options = "libx264", (crf, ("preset", "medium"))
@@ -122,7 +125,8 @@ class Piece:
         av, coding = clips.pyav(), self._coding
         around = ((0, coding.height - pixels.shape[0]), (0, coding.width - pixels.shape[1]))
         if around != ((0, 0), (0, 0)):
-            pixels = np.pad(pixels, (*around, (0, 0)), mode="edge")
+            padded: Any = np.pad(pixels, (*around, (0, 0)), mode="edge")
+            pixels = padded
         kind = "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
         frame = self._reformatter.reformat(
@@ -180,9 +184,7 @@ def join(
             clips.opened(clip.path) as source,
             closing(av.open(str(target), "w", format=kind, container_options=options)) as film,
         ):
-            pictures = film.add_stream(
-                coding.codec, rate=coding.rate, options=dict(coding.options)
-            )
+            pictures = film.add_stream(coding.codec, rate=coding.rate, options=dict(coding.options))
             _set(pictures.codec_context, coding)
             if coding.codec_tag:
                 pictures.codec_context.codec_tag = coding.codec_tag

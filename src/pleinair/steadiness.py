@@ -49,7 +49,7 @@ class Steadiness:
         frame = _levels(pixels)
         thumbnail = _blocks(frame.mean(axis=2), VIDEO.thumbnail)
         if self._calmed is None or self._calmed.shape != frame.shape or self._is_cut(thumbnail):
-            self._begin(frame)
+            self._begin()
         self._thumbnail = thumbnail
         self._share = 1.0 - math.exp(-max(seconds, 1e-6) / self.smoothing)
         before = self._calmed
@@ -67,14 +67,10 @@ class Steadiness:
 
         statistics: float32 (2, C), means and variances of all instance norms on this frame.
         """
-        average = self._averages.get(layer)
         if self.smoothing <= 0:
             return statistics
-        if average is None or average.shape != statistics.shape:
-            average = None
-        elif _drift(average, statistics) > VIDEO.jump:
-            average = None
-        if average is None:
+        average = self._averages.get(layer)
+        if average is None or average.shape != statistics.shape or _leaps(average, statistics):
             self._averages[layer] = self._held[layer] = statistics.copy()
             return self._held[layer]
         average = (average + self._share * (statistics - average)).astype(np.float32)
@@ -127,7 +123,7 @@ class Steadiness:
                 made._held[int(layer)] = values
         return made
 
-    def _begin(self, frame: Floats) -> None:
+    def _begin(self) -> None:
         self._calmed = self._shown = self._settled = self._motion = None
         self._averages, self._held = {}, {}
 
@@ -181,6 +177,10 @@ def _grain(frame: Floats) -> float:
     return math.sqrt(math.pi / 2.0) / 6.0 * smooth
 
 
+def _leaps(average: Floats, statistics: Floats) -> bool:
+    return _drift(average, statistics) > VIDEO.jump
+
+
 def _drift(a: Floats, b: Floats) -> float:
     """How far statistics lie apart: the larger of means, in deviations, and of deviations."""
     deviation = np.sqrt(np.maximum(a[1], 1e-5))
@@ -198,9 +198,9 @@ def _levels(pixels: Pixels) -> Floats:
 
 
 def _quantised(levels: Floats, kind: np.dtype[Any]) -> Pixels:
-    if kind == np.uint16:
-        return np.clip(np.rint(levels * 257.0), 0, 65535).astype(np.uint16)
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    scale, most = (257.0, 65535) if kind == np.uint16 else (1.0, 255)
+    pixels: Pixels = np.clip(np.rint(levels * np.float32(scale)), 0, most).astype(kind)
+    return pixels
 
 
 def _blocks(values: Floats, side: int) -> Floats:

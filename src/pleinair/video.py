@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
-import shutil
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,12 +17,10 @@ from pleinair.clips import Clip, Frame, Pixels, Warn
 from pleinair.config import PAINT, VIDEO, Look
 from pleinair.errors import OutputError, UsageError, VideoError
 from pleinair.reels import Coding, Piece
-from pleinair.steadiness import Steadiness
+from pleinair.work import Work, settings_of, written
 
 Adjust = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 Told = Callable[[int, int], None]  # frames done, of about how many
-
-_FORMAT = 1  # of the work folder
 
 
 class Brush(Protocol):
@@ -104,10 +96,10 @@ def paint_video(
             "films of this kind have even sides."
         )
     begin, finish = _ticks(first, clip) or 0, _ticks(last, clip)
-    settings = _settings(painter, clip, coding, look, begin, finish, smoothing)
+    settings = settings_of(painter, clip, coding, look, begin, finish, smoothing)
     work = Work(aim, settings, force)
     resumed = work.frames
-    with _written(aim):
+    with written(aim):
         _paint(painter, clip, coding, work, look, begin, finish, smoothing, told, note)
         if not work.pieces():
             work.remove()
@@ -167,7 +159,8 @@ def _paint(
                 told(done, max(total, done))
         # A run that goes on from here has not painted the frame before: neither does this one.
         shown = painted = None
-        work.save(piece, steady, count, last)
+        if last is not None:
+            work.save(piece, steady, count, last)
     work.finish()
 
 
@@ -193,156 +186,6 @@ def _expected(clip: Clip, begin: int, finish: int | None) -> int:
     if clip.seconds:
         last = min(last, Fraction(clip.seconds))
     return max(1, round((last - first) * clip.rate))
-
-
-# --- what outlives a killed process ---------------------------------------------------------
-
-
-class Work:
-    """The folder beside the target where pieces wait: `.<target>.pleinair`.
-
-    settings: what the film depends on; a folder of other settings raises OutputError unless
-    `force`, which begins anew.
-    """
-
-    def __init__(self, target: Path, settings: dict[str, Any], force: bool) -> None:
-        self.folder = target.with_name(f".{target.name}.pleinair")
-        self._target = target
-        self.frames = 0
-        self.whole = False
-        self._count = 0
-        self._last: int | None = None
-        self._state: dict[str, NDArray[Any]] = {}
-        wanted = json.dumps(settings, sort_keys=True)
-        record = self.folder / "settings.json"
-        with _written(target):
-            if force and self.folder.exists() and not _same(record, wanted):
-                shutil.rmtree(self.folder)
-            if not self.folder.exists():
-                self.folder.mkdir(parents=True)
-                files.write_bytes(record, wanted.encode())
-            elif not record.exists() and not any(self.folder.glob("*.npz")):
-                files.write_bytes(record, wanted.encode())  # killed before it was begun
-        if not _same(record, wanted):
-            raise OutputError(
-                f"{self.folder} holds a film begun with other settings or from another clip "
-                f"({_differing(record, settings)}); go on with those, or add --force to begin anew."
-            )
-        self._load()
-
-    def pieces(self) -> list[Path]:
-        """Whole pieces in order."""
-        return [self.folder / f"{number:06}.npz" for number in range(self._count)]
-
-    def ticks(self, begin: int) -> int:
-        """From the film's beginning to the end of its last frame."""
-        if not self._count:
-            return 0
-        times = np.sort(np.concatenate([np.load(piece)["pts"] for piece in self.pieces()]))
-        usual = int(np.median(np.diff(times))) if len(times) > 1 else 0
-        return int(times[-1]) - begin + usual
-
-    def restore(self, smoothing: float) -> tuple[Steadiness, int | None]:
-        """What frames so far have in common, and the tick of the last; None before the first."""
-        return Steadiness.restored(smoothing, self._state), self._last
-
-    def save(self, piece: Piece, steady: Steadiness, frames: int, last: int) -> None:
-        """Keep a piece and all that the next one depends on. Raises OSError."""
-        with files.replacing(self.folder / f"{self._count:06}.npz") as file:
-            file.write(_packed(piece.close()))
-        self._count += 1
-        self.frames += frames
-        self._last = last
-        counted = {"count": self._count, "frames": self.frames, "last": last}
-        state = {f"steady-{name}": values for name, values in steady.state().items()}
-        # A piece counts once this is there: whatever was saved beside it is painted again.
-        with files.replacing(self.folder / "state.npz") as file:
-            file.write(_packed(state | {n: np.array(v, np.int64) for n, v in counted.items()}))
-
-    def finish(self) -> None:
-        """Every frame is painted: only joining is left."""
-        self.whole = True
-        files.write_bytes(self.folder / "painted", b"")
-
-    def remove(self) -> None:
-        """Nothing of the folder is needed any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _load(self) -> None:
-        state = self.folder / "state.npz"
-        if not state.exists():
-            return
-        try:
-            with np.load(state, allow_pickle=False) as kept:
-                self._count, self.frames = int(kept["count"]), int(kept["frames"])
-                self._last = int(kept["last"])
-                self._state = {
-                    name.removeprefix("steady-"): kept[name]
-                    for name in kept.files
-                    if name.startswith("steady-")
-                }
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise OutputError(
-                f"{state} is damaged ({error}); remove {self.folder} and begin anew."
-            ) from error
-        self.whole = (self.folder / "painted").exists()
-
-
-def _packed(arrays: dict[str, NDArray[Any]]) -> bytes:
-    buffer = BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _same(record: Path, wanted: str) -> bool:
-    try:
-        return record.read_text(encoding="utf-8") == wanted
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _differing(record: Path, settings: dict[str, Any]) -> str:
-    try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-        return ", ".join(
-            f"{name}: {before.get(name)}, now {value}"
-            for name, value in settings.items()
-            if before.get(name) != value
-        )
-    except (OSError, ValueError, AttributeError):
-        return "its settings cannot be read"
-
-
-def _settings(
-    painter: Brush,
-    clip: Clip,
-    coding: Coding,
-    look: Look,
-    begin: int,
-    finish: int | None,
-    smoothing: float,
-) -> dict[str, Any]:
-    """All that pixels of the film depend on, as JSON has it."""
-    file = clip.path.stat()
-    known = {
-        "card": getattr(painter, "card", None),
-        "spec": repr(getattr(painter, "spec", type(painter).__name__)),
-    }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=repr).encode()).hexdigest()
-    settings = {
-        "format": _FORMAT,
-        "clip": clip.path.name,
-        "bytes": file.st_size,
-        "modified": file.st_mtime_ns,
-        "painter": digest[:16],
-        **{f"look.{name}": value for name, value in asdict(look).items()},
-        "begin": begin,
-        "end": finish,
-        "smoothing": smoothing,
-        "coding": [coding.codec, coding.pixel_format, *map(list, coding.options)],
-        "piece": VIDEO.segment_frames,
-    }
-    return dict(json.loads(json.dumps(settings)))
 
 
 # --- places and times -----------------------------------------------------------------------
@@ -397,24 +240,7 @@ def _ticks(seconds: Fraction | None, clip: Clip) -> int | None:
     return None if seconds is None else -int(-(seconds / clip.time_base) // 1)
 
 
-@contextlib.contextmanager
-def _written(target: Path) -> Iterator[None]:
-    """Turn a full disk and its like into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{target} cannot be written ({error.strerror or error}); make room or choose "
-            "another place with -o, then run the same again to go on."
-        ) from error
-
-
 def _put(whole: Path, target: Path) -> None:
     with whole.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(whole, target)
-
-
-def rate(done: int, since: float) -> float:
-    """Frames a second since a moment of `time.monotonic`."""
-    return done / max(time.monotonic() - since, 1e-6)
