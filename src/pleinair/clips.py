@@ -6,6 +6,7 @@ With `reels` the only room that knows PyAV.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _LIMITED, _FULL = 1, 2
 _SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 # Clocks of these begin anywhere, and players take their first moment for zero.
 _BROADCAST = {"mpegts", "mpeg"}
+# These say when a frame is due to be decoded, not shown: frames come out in the same order.
+_WITHOUT_PTS = {"avi"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Clip:
     aspect: Fraction
     tags: Tags
     turn: tuple[bool, bool, bool]  # transposed, then mirrored, then upside down
+    interlaced: bool
+    clear: bool  # with an alpha channel
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     if path.is_dir():
         raise VideoError(f"{path} is a folder; name the clips in it, as in {path}/*.mp4.")
     try:
-        container = av.open(str(path), "r", metadata_errors="replace")
+        container = av.open(str(path.absolute()), "r", metadata_errors="replace")
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist; check the path.") from error
     except PermissionError as error:
@@ -151,6 +156,8 @@ def probe(path: Path) -> Clip:
             aspect=aspect,
             tags=tags,
             turn=turn,
+            interlaced=first.interlaced_frame,
+            clear=any(part.is_alpha for part in first.format.components),
         )
 
 
@@ -230,6 +237,7 @@ def _decoded(container: InputContainer, stream: VideoStream, warn: Warn) -> Iter
     av = pyav()
     told = False
     stream.thread_type = "AUTO"
+    due: list[int] | None = [] if container.format.name in _WITHOUT_PTS else None
     packets = container.demux(stream)
     while True:
         try:
@@ -238,6 +246,8 @@ def _decoded(container: InputContainer, stream: VideoStream, warn: Warn) -> Iter
             return
         except av.error.FFmpegError:
             packet = None  # the file ends within a packet; what is decoded so far is still due
+        if due is not None and packet is not None and packet.dts is not None:
+            heapq.heappush(due, packet.dts)
         try:
             found = stream.codec_context.decode(packet)
         except av.error.EOFError:
@@ -246,11 +256,14 @@ def _decoded(container: InputContainer, stream: VideoStream, warn: Warn) -> Iter
             found = []
             if not told:
                 warn(
-                    f"{container.name} is broken in places ({_reason(error)}); frames that "
-                    "cannot be read are left out, and those before them stay longer."
+                    f"{Path(container.name).name} is broken in places ({_reason(error)}); frames "
+                    "that cannot be read are left out, and those before them stay longer."
                 )
                 told = True
-        yield from found
+        for frame in found:
+            if due is not None:
+                frame.pts = heapq.heappop(due) if due else None
+            yield frame
         if packet is None:
             return
 

@@ -368,7 +368,7 @@ class VideoSettings:
     flutter_at: float = 0.10
     reach: int = 2  # squares around what moves whose strokes change with it
     dead_band: float = 0.75  # levels below which a pixel to paint stays as it is
-    drift: float = 0.02  # of statistics, in deviations, below which they stay as they are
+    drift: float = 0.03  # of statistics, in deviations, below which they stay as they are
     jump: float = 1.5  # of statistics, in deviations, that is a cut
 
 

@@ -25,6 +25,7 @@ from pleinair.errors import OutputError, VideoError
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
 
 CONTAINERS = {
     ".mp4": "mp4",
@@ -140,11 +141,11 @@ class Piece:
         _tag(frame, coding.tags)
         frame.pts, frame.time_base = pts, coding.time_base
         frame.pict_type = 0  # the encoder's choice
-        self._keep(self._encoder.encode(frame))
+        self._encode(frame)
 
     def close(self) -> dict[str, NDArray[Any]]:
         """The piece, compressed. Nothing can be added after."""
-        self._keep(self._encoder.encode(None))
+        self._encode(None)
         return {
             "data": np.frombuffer(b"".join(data for data, _, _ in self._packets), np.uint8),
             "sizes": np.array([len(data) for data, _, _ in self._packets], np.int64),
@@ -152,10 +153,25 @@ class Piece:
             "keys": np.array([key for _, _, key in self._packets], np.bool_),
         }
 
-    def _keep(self, packets: Sequence[Packet[Any]]) -> None:
+    def _encode(self, frame: VideoFrame | None) -> None:
+        coding = self._coding
+        try:
+            packets = self._encoder.encode(frame)
+        except clips.pyav().error.FFmpegError as error:
+            raise OutputError(
+                f"{coding.codec} cannot encode {coding.width}x{coding.height} pixels "
+                f"({error.strerror}); name a film of another kind with -o."
+            ) from error
         for packet in packets:
             if packet.pts is not None:
                 self._packets.append((bytes(packet), packet.pts, packet.is_keyframe))
+
+
+def moments(piece: Path) -> NDArray[np.int64]:
+    """Ticks of a saved piece's frames, in the order of decoding. Raises OSError."""
+    with np.load(piece) as kept:
+        times: NDArray[np.int64] = kept["pts"]
+        return times
 
 
 def join(
@@ -182,7 +198,9 @@ def join(
     try:
         with (
             clips.opened(clip.path) as source,
-            closing(av.open(str(target), "w", format=kind, container_options=options)) as film,
+            closing(
+                av.open(str(target.absolute()), "w", format=kind, container_options=options)
+            ) as film,
         ):
             pictures = film.add_stream(coding.codec, rate=coding.rate, options=dict(coding.options))
             _set(pictures.codec_context, coding)
@@ -205,6 +223,7 @@ def join(
                 packet.stream = stream
                 film.mux(packet)
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        target.unlink(missing_ok=True)  # its room may be what is lacking
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
             f"{target.name} cannot be written ({reason}); make room or choose another place "
@@ -221,7 +240,7 @@ def _pictures(
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
     """Packets of all pieces with the second at which each is due to be decoded."""
     av = clips.pyav()
-    times = [np.load(piece)["pts"] - begin for piece in pieces]
+    times = [moments(piece) - begin for piece in pieces]
     shown = np.sort(np.concatenate(times))
     if len(np.unique(shown)) < len(shown):
         raise VideoError("two pieces of the film overlap; remove its work folder and begin anew.")

@@ -95,6 +95,13 @@ def paint_video(
             f"{clip.width}x{clip.height} becomes {coding.width}x{coding.height}: "
             "films of this kind have even sides."
         )
+    if clip.interlaced:
+        note(
+            f"{began} is interlaced and is painted as it is; for clean edges make it progressive "
+            "first (ffmpeg with its filter bwdif)."
+        )
+    if clip.clear:
+        note(f"{began} is transparent in places; the film is opaque.")
     begin, finish = _ticks(first, clip) or 0, _ticks(last, clip)
     settings = settings_of(painter, clip, coding, look, begin, finish, smoothing)
     work = Work(aim, settings, force)

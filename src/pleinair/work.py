@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from io import BytesIO
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files
+from pleinair import files, reels
 from pleinair.clips import Clip
 from pleinair.config import VIDEO, Look
 from pleinair.errors import OutputError
@@ -65,7 +66,7 @@ class Work:
         """From the film's beginning to the end of its last frame."""
         if not self._count:
             return 0
-        times = np.sort(np.concatenate([np.load(piece)["pts"] for piece in self.pieces()]))
+        times = np.sort(np.concatenate([reels.moments(piece) for piece in self.pieces()]))
         usual = int(np.median(np.diff(times))) if len(times) > 1 else 0
         return int(times[-1]) - begin + usual
 
@@ -100,7 +101,7 @@ class Work:
         if not state.exists():
             return
         try:
-            with np.load(state, allow_pickle=False) as kept:
+            with state.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 self._count, self.frames = int(kept["count"]), int(kept["frames"])
                 self._last = int(kept["last"])
                 self._state = {
@@ -108,7 +109,7 @@ class Work:
                     for name in kept.files
                     if name.startswith("steady-")
                 }
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise OutputError(
                 f"{state} is damaged ({error}); remove {self.folder} and begin anew."
             ) from error
