@@ -221,7 +221,12 @@ def join(
                 key=lambda entry: entry[:2],
             ):
                 packet.stream = stream
-                film.mux(packet)
+                try:
+                    film.mux(packet)
+                except (av.error.InvalidDataError, av.error.ArgumentError):
+                    if stream is pictures:
+                        raise
+                    warn(f"the {stream.type} of {clip.path} is broken in places and lacks them.")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         target.unlink(missing_ok=True)  # its room may be what is lacking
         reason = getattr(error, "strerror", None) or error
