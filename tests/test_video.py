@@ -339,6 +339,46 @@ def test_the_look_reaches_the_painter_and_quality_the_encoder(tmp_path):
     assert stub.looks == {Look(layers=2)}
 
 
+def test_transparent_parts_are_laid_on_white(tmp_path):
+    source = tmp_path / "a.mkv"
+    with av.open(str(source), "w") as container:
+        pictures = container.add_stream("ffv1", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuva444p"
+        pixels = np.full((48, 64, 4), (200, 20, 20, 255), np.uint8)
+        pixels[:, 32:, 3] = 0
+        frame = av.VideoFrame.from_ndarray(pixels, "rgba").reformat(format="yuva444p")
+        container.mux(pictures.encode(frame))
+        container.mux(pictures.encode())
+    film = paint_video(Stub(), source, tmp_path / "b.mp4")
+    [first] = watched(film.path)[1]
+    assert np.abs(first[:, :28].astype(int) - (200, 20, 20)).mean() < 5
+    assert first[:, 36:].min() > 245
+
+
+# A clip of 16 s whose every frame is another, so that going to its middle means winding forward.
+LONG = [512 * number for number in range(400)]
+
+
+def swept(number: int) -> np.ndarray:
+    pixels = still()
+    pixels[:, 2 * number % 64] = 255
+    pixels[number % 48] = 0
+    return pixels
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".h264"])
+def test_a_part_far_into_a_clip_is_the_right_one(tmp_path, suffix):
+    source = clip(tmp_path / f"a{suffix}", LONG, swept, sound="")
+    times, pixels = watched(source)
+    assert len(times) == 400
+    film = paint_video(Stub(), source, tmp_path / "b.mp4", start=13, end=13.2, smoothing=0)
+    wanted = [p for t, p in zip(times, pixels, strict=True) if 13 <= t < Fraction("13.2")]
+    found = watched(film.path)[1]
+    assert len(found) == len(wanted) == 5
+    for a, b in zip(found, wanted, strict=True):
+        assert np.abs(a.astype(int) - b).mean() < 6
+
+
 # --- a part -----------------------------------------------------------------------------------
 
 

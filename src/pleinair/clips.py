@@ -56,8 +56,8 @@ class Clip:
     """A clip before any of its frames is painted.
 
     width, height: pixels of its frames, upright. time_base: seconds of one tick. begins: ticks of
-    its first moment. seconds: its length, 0 where the file does not say. deep: more than 8 bits a
-    channel. aspect: width of a pixel by its height, upright.
+    its first moment. seconds, frames: its length, 0 where the file does not say. deep: more than
+    8 bits a channel. aspect: width of a pixel by its height, upright.
     """
 
     path: Path
@@ -68,6 +68,7 @@ class Clip:
     rate: Fraction
     begins: int
     seconds: float
+    frames: int
     deep: bool
     aspect: Fraction
     tags: Tags
@@ -152,6 +153,7 @@ def probe(path: Path) -> Clip:
             rate=Fraction(stream.average_rate or stream.guessed_rate or 25),
             begins=begins,
             seconds=length / 1_000_000,
+            frames=stream.frames,
             deep=_bits(first) > 8,
             aspect=aspect,
             tags=tags,
@@ -275,17 +277,20 @@ def _pixels(frame: VideoFrame, clip: Clip, reformatter: Any) -> Pixels:
     """A decoded frame as upright RGB of the clip's size."""
     tags = _tags(frame)
     wide = (clip.height, clip.width) if clip.turn[0] else (clip.width, clip.height)
+    kinds = {False: ("rgb24", "rgb48le"), True: ("rgba", "rgba64le")}
     rgb = reformatter.reformat(
         frame,
         width=wide[0],  # of a stream whose size changes on the way, too
         height=wide[1],
-        format="rgb48le" if clip.deep else "rgb24",
+        format=kinds[clip.clear][clip.deep],
         src_colorspace=swscale_matrix(tags, frame.height),
         src_color_range=tags.range or _LIMITED,
         dst_color_range=_FULL,
         interpolation=exact(),
     )
     pixels: Any = rgb.to_ndarray()
+    if clip.clear:
+        pixels = _on_white(pixels)
     transposed, mirrored, upended = clip.turn
     if transposed:
         pixels = pixels.transpose(1, 0, 2)
@@ -295,6 +300,14 @@ def _pixels(frame: VideoFrame, clip: Clip, reformatter: Any) -> Pixels:
         pixels = pixels[::-1]
     upright: Pixels = np.ascontiguousarray(pixels)
     return upright
+
+
+def _on_white(pixels: Any) -> Any:
+    """RGBA as seen on a white page, as `images` has it: uint8 or uint16 (H, W, 4) to (H, W, 3)."""
+    most = np.iinfo(pixels.dtype).max
+    cover = pixels[:, :, 3:].astype(np.float32) / most
+    laid = pixels[:, :, :3] * cover + most * (1.0 - cover)
+    return np.rint(laid).astype(pixels.dtype)
 
 
 def swscale_matrix(tags: Tags, height: int) -> int:

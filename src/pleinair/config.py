@@ -348,9 +348,11 @@ class VideoSettings:
     smoothing: float = 0.6  # seconds over which what stands still is averaged
     most_smoothing: float = 10.0
     segment_frames: int = 60  # painted between two savings; each begins with a keyframe
+    least_segment_frames: int = 15
+    segment_pixels: int = 60 * 1280 * 720  # of larger frames fewer: that many pixels together
     crf: int = 18  # of H.264 and HEVC: nothing of a stroke is lost to the eye
-    open_crf: int = 24  # of VP9 and AV1: about as good
     most_crf: int = 51
+    open_crf: int = 24  # of VP9 and AV1: about as good
     most_open_crf: int = 63
     audio_rate: int = 160_000  # bits a second, where audio cannot be copied
     seek_margin: float = 10.0  # seconds that are decoded before the frame to go on from

@@ -17,7 +17,7 @@ from pleinair.clips import Clip, Frame, Pixels, Warn
 from pleinair.config import PAINT, VIDEO, Look
 from pleinair.errors import OutputError, UsageError, VideoError
 from pleinair.reels import Coding, Piece
-from pleinair.work import Work, settings_of, written
+from pleinair.work import Work, piece_length, settings_of, written
 
 Adjust = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 Told = Callable[[int, int], None]  # frames done, of about how many
@@ -100,8 +100,6 @@ def paint_video(
             f"{began} is interlaced and is painted as it is; for clean edges make it progressive "
             "first (ffmpeg with its filter bwdif)."
         )
-    if clip.clear:
-        note(f"{began} is transparent in places; the film is opaque.")
     begin, finish = _ticks(first, clip) or 0, _ticks(last, clip)
     settings = settings_of(painter, clip, coding, look, begin, finish, smoothing)
     work = Work(aim, settings, force)
@@ -149,7 +147,7 @@ def _paint(
     shown: Pixels | None = None
     painted: Pixels | None = None
     done = work.frames
-    for piece_frames in _pieces(following):
+    for piece_frames in _pieces(following, piece_length(clip)):
         piece = Piece(coding)
         count = 0
         for frame in piece_frames:
@@ -171,13 +169,13 @@ def _paint(
     work.finish()
 
 
-def _pieces(following: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
+def _pieces(following: Iterator[Frame], length: int) -> Iterator[Iterator[Frame]]:
     """Frames in stretches of a fixed length, so that pieces do not depend on when a run was cut."""
     for first in following:
 
         def stretch(first: Frame = first) -> Iterator[Frame]:
             yield first
-            for _ in range(VIDEO.segment_frames - 1):
+            for _ in range(length - 1):
                 frame = next(following, None)
                 if frame is None:
                     return
@@ -190,9 +188,11 @@ def _expected(clip: Clip, begin: int, finish: int | None) -> int:
     """About how many frames there are between two ticks."""
     first = begin * clip.time_base
     last = Fraction(clip.seconds) if finish is None else finish * clip.time_base
+    rate = clip.rate
     if clip.seconds:
         last = min(last, Fraction(clip.seconds))
-    return max(1, round((last - first) * clip.rate))
+        rate = Fraction(clip.frames / clip.seconds) if clip.frames else rate
+    return max(1, round((last - first) * rate))
 
 
 # --- places and times -----------------------------------------------------------------------

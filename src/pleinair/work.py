@@ -116,6 +116,12 @@ class Work:
         self.whole = (self.folder / "painted").exists()
 
 
+def piece_length(clip: Clip) -> int:
+    """Frames of a piece: by the clip alone, so that a run that was cut makes the same pieces."""
+    fitting = VIDEO.segment_pixels // (clip.width * clip.height)
+    return min(VIDEO.segment_frames, max(VIDEO.least_segment_frames, fitting))
+
+
 def _packed(arrays: dict[str, NDArray[Any]]) -> bytes:
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -168,7 +174,7 @@ def settings_of(
         "end": finish,
         "smoothing": smoothing,
         "coding": [coding.codec, coding.pixel_format, *map(list, coding.options)],
-        "piece": VIDEO.segment_frames,
+        "piece": piece_length(clip),
     }
     return dict(json.loads(json.dumps(found)))
 
