@@ -24,6 +24,7 @@ from .test_cli import one_line, run  # noqa: E402
 
 TICK = Fraction(1, 12_800)
 EVEN = [512 * number for number in range(20)]  # 25 frames a second
+LONG = [512 * number for number in range(90)]
 UNEVEN = [0, 300, 1100, 1200, 1900, 2700, 3000, 4100, 4150, 5000, 6000, 6600, 7000, 8100]
 
 
@@ -324,6 +325,43 @@ def test_rgb_becomes_tagged_yuv(tmp_path):
         assert made.streams.video[0].codec_context.colorspace == 1
 
 
+def test_a_cover_a_font_and_six_channels(tmp_path):
+    source = tmp_path / "a.mkv"
+    with av.open(str(source), "w") as container:
+        streams = [container.add_stream(codec, rate=25) for codec in ("libx264", "mpeg4")]
+        for made in streams:
+            made.width, made.height, made.pix_fmt = 64, 48, "yuv420p"
+        tone = container.add_stream("pcm_s16le", rate=96_000)
+        tone.codec_context.layout = "5.1"
+        container.add_attachment("font.ttf", "application/x-truetype-font", b"font")
+        for number in range(5):
+            for made in streams:
+                frame = av.VideoFrame.from_ndarray(moving(number), "rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                container.mux(made.encode(frame))
+        for made in streams:
+            container.mux(made.encode())
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 6 * 19_200), np.int16), "s16", "5.1")
+        heard.rate, heard.pts = 96_000, 0
+        container.mux(tone.encode(heard))
+    kinds = {}
+    for suffix in (".mkv", ".mp4", ".webm"):
+        film = paint_video(Stub(), source, tmp_path / f"b{suffix}")
+        assert any("not the one that is painted" in note for note in film.notes)
+        with av.open(str(film.path)) as made:
+            kinds[suffix] = [s.type for s in made.streams]
+            assert made.streams.audio[0].codec_context.layout.nb_channels == 6
+    assert kinds[".mkv"] == ["video", "audio", "attachment"]
+    assert kinds[".mp4"] == kinds[".webm"] == ["video", "audio"]
+
+
+def test_interlacing_is_said(tmp_path):
+    options = {"crf": "10", "x264-params": "tff=1"}
+    source = clip(tmp_path / "a.mp4", EVEN[:3], options=options)
+    [said] = paint_video(Stub(), source).notes
+    assert "interlaced" in said
+
+
 def test_the_look_reaches_the_painter_and_quality_the_encoder(tmp_path):
     def noisy(number):
         return picture(48, 64, seed=number)
@@ -355,10 +393,6 @@ def test_transparent_parts_are_laid_on_white(tmp_path):
     assert first[:, 36:].min() > 245
 
 
-# A clip of 16 s whose every frame is another, so that going to its middle means winding forward.
-LONG = [512 * number for number in range(400)]
-
-
 def swept(number: int) -> np.ndarray:
     pixels = still()
     pixels[:, 2 * number % 64] = 255
@@ -367,12 +401,14 @@ def swept(number: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".h264"])
-def test_a_part_far_into_a_clip_is_the_right_one(tmp_path, suffix):
-    source = clip(tmp_path / f"a{suffix}", LONG, swept, sound="")
+def test_a_part_far_into_a_clip_is_the_right_one(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(clips, "VIDEO", replace(VIDEO, seek_margin=0.5))
+    options = {"crf": "1", "g": "12"}
+    source = clip(tmp_path / f"a{suffix}", LONG, swept, sound="", options=options)
     times, pixels = watched(source)
-    assert len(times) == 400
-    film = paint_video(Stub(), source, tmp_path / "b.mp4", start=13, end=13.2, smoothing=0)
-    wanted = [p for t, p in zip(times, pixels, strict=True) if 13 <= t < Fraction("13.2")]
+    assert len(times) == len(LONG)
+    film = paint_video(Stub(), source, tmp_path / "b.mp4", start=3, end=3.2, smoothing=0)
+    wanted = [p for t, p in zip(times, pixels, strict=True) if 3 <= t < Fraction("3.2")]
     found = watched(film.path)[1]
     assert len(found) == len(wanted) == 5
     for a, b in zip(found, wanted, strict=True):

@@ -27,6 +27,7 @@ Step = Callable[["Packet[Any] | None"], list["Packet[Any]"]]
 
 _AUDIO = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 _TEXT = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+_AAC_RATES = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000}
 _TEXT_KINDS = {"mov_text", "subrip", "srt", "webvtt", "text", "ass", "ssa"}
 _SUBTITLE_HEADER = b"""[Script Info]
 ScriptType: v4.00+
@@ -42,13 +43,20 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 
 
+EFFORTS = ("copy", "encode", "leave out")  # what to try in turn where a container balks
+
+
 @dataclass(frozen=True)
 class Span:
-    """Seconds of the clip that the film shows, and FFmpeg's name of the film's container."""
+    """Seconds of the clip that the film shows, and FFmpeg's name of the film's container.
+
+    effort: one of EFFORTS, the first unless it failed.
+    """
 
     begin: Fraction
     end: Fraction | None
     container: str
+    effort: str = "copy"
 
 
 def streams(
@@ -59,8 +67,9 @@ def streams(
     Each packet comes with the second at which it is due, in the clip's order.
     """
     steps: dict[int, tuple[Stream, Stream, Step]] = {}
+    painted = clips.picture_stream(source, clip.path).index
     for stream in source.streams:
-        if stream.type == "video":
+        if stream.index == painted:
             continue
         made = _opened(stream, film, span, clip, warn)
         if made is not None and made[1] is not None:
@@ -89,7 +98,12 @@ def _opened(
     """A stream of the film for this one, and what becomes of its packets."""
     name = stream.codec_context.name if stream.codec_context else stream.type
     what = f"{stream.type} stream {stream.index} ({name}) of {clip.path}"
-    if _holds(span.container, stream):
+    if span.effort == "leave out":
+        if stream.type != "video":
+            warn(f"{what} cannot be written and is left out.")
+        return None
+    anew = span.effort == "encode" and stream.type == "audio"
+    if stream.type != "video" and not anew and _holds(span.container, stream):
         copy = _like(film.add_stream_from_template(stream, opaque=True), stream)
         return copy, (None if stream.type == "attachment" else _copied)
     if stream.type == "audio" and stream.codec_context:
@@ -97,7 +111,8 @@ def _opened(
         return _audio(stream, film, span)
     if stream.type == "subtitle" and name in _TEXT_KINDS:
         return _text(stream, film, span, name)
-    warn(f"{what} does not fit into this container and is left out.")
+    why = "is not the one that is painted" if stream.type == "video" else "does not fit here"
+    warn(f"{what} {why} and is left out.")
     return None
 
 
@@ -132,9 +147,10 @@ def _audio(stream: Stream, film: OutputContainer, span: Span) -> tuple[Stream, S
     av = clips.pyav()
     sound: Any = stream.codec_context
     codec = _AUDIO[span.container]
-    rate = 48_000 if codec == "libopus" else sound.sample_rate
+    rate = sound.sample_rate if codec == "aac" and sound.sample_rate in _AAC_RATES else 48_000
     made: Any = film.add_stream(codec, rate=rate)
-    made.codec_context.layout = sound.layout.name if sound.layout.nb_channels <= 2 else "stereo"
+    layouts = {1: "mono", 6: "5.1", 7: "5.1", 8: "5.1"}
+    made.codec_context.layout = layouts.get(sound.layout.nb_channels, "stereo")
     made.codec_context.bit_rate = VIDEO.audio_rate
     made.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
     made.codec_context.open()

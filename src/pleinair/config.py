@@ -361,13 +361,10 @@ class VideoSettings:
     thumbnail: int = 16  # pixels of the squares by which cuts are seen
     cut_levels: float = 12.0  # mean difference of two frames that may be a cut
     cut_likeness: float = 0.6  # correlation of two frames at or above which there is none
-    least_noise: float = 0.5  # levels, of a camera
-    most_noise: float = 12.0
+    noise: tuple[float, float] = (0.5, 12.0)  # levels of a camera's, at least and at most
     still_noise: float = 2.5  # levels of difference that may be noise whatever the picture's grain
-    moves_from: float = 1.3  # difference in units of the noise from which a square is in motion
-    moves_at: float = 2.2  # and from which wholly so
-    flutter_from: float = 0.04  # change of the whole picture's light from which it is followed
-    flutter_at: float = 0.10
+    moves: tuple[float, float] = (1.3, 2.2)  # times the noise: a square begins to move, and does
+    flutter: tuple[float, float] = (0.04, 0.10)  # of the picture's light: it begins to be followed
     reach: int = 2  # squares around what moves whose strokes change with it
     dead_band: float = 0.75  # levels below which a pixel to paint stays as it is
     drift: float = 0.03  # of statistics, in deviations, below which they stay as they are

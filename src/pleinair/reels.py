@@ -9,7 +9,7 @@ import heapq
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pleinair import clips, companions
 from pleinair.clips import Clip, Pixels, Tags, Warn
+from pleinair.companions import Span
 from pleinair.config import VIDEO
 from pleinair.errors import OutputError, VideoError
 
@@ -190,50 +191,66 @@ def join(
     """
     av = clips.pyav()
     kind = CONTAINERS[target.suffix.lower()]
+    span = companions.Span(begin * coding.time_base, _seconds(end, coding), kind)
+    for effort in companions.EFFORTS:
+        try:
+            _join(clip, coding, pieces, target, begin, replace(span, effort=effort), warn)
+            return
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            target.unlink(missing_ok=True)  # its room may be what is lacking
+            if isinstance(error, OSError) or effort == companions.EFFORTS[-1]:
+                reason = getattr(error, "strerror", None) or error
+                raise OutputError(
+                    f"{target.name} cannot be written ({reason}); make room or choose another "
+                    "place with -o."
+                ) from error
+
+
+def _join(
+    clip: Clip,
+    coding: Coding,
+    pieces: Sequence[Path],
+    target: Path,
+    begin: int,
+    span: Span,
+    warn: Warn,
+) -> None:
+    """`join`, with what goes beside the pictures as the span says. Raises what PyAV does."""
+    av = clips.pyav()
     options = {}
-    if kind in ("mp4", "mov"):
+    if span.container in ("mp4", "mov"):
         # A film that does not begin at zero says so in this clock; the default is milliseconds.
         clock = coding.time_base.denominator
         options = {"movflags": "+faststart", "movie_timescale": str(min(clock, 2**31 - 1))}
-    try:
-        with (
-            clips.opened(clip.path) as source,
-            closing(
-                av.open(str(target.absolute()), "w", format=kind, container_options=options)
-            ) as film,
+    name = str(target.absolute())
+    with (
+        clips.opened(clip.path) as source,
+        closing(av.open(name, "w", format=span.container, container_options=options)) as film,
+    ):
+        pictures = film.add_stream(coding.codec, rate=coding.rate, options=dict(coding.options))
+        _set(pictures.codec_context, coding)
+        if coding.codec_tag:
+            pictures.codec_context.codec_tag = coding.codec_tag
+        pictures.time_base = coding.time_base
+        others = companions.streams(clip, source, film, span, warn)
+        film.metadata.update(
+            {name: text for name, text in source.metadata.items() if name not in _OURS}
+        )
+        film.set_chapters(companions.chapters(clip, source, span))
+        film.start_encoding()
+        timed = _pictures(pieces, coding, begin)
+        for _, _, packet, stream in heapq.merge(
+            ((when, 0, packet, pictures) for when, packet in timed),
+            ((when, 1, packet, stream) for when, packet, stream in others),
+            key=lambda entry: entry[:2],
         ):
-            pictures = film.add_stream(coding.codec, rate=coding.rate, options=dict(coding.options))
-            _set(pictures.codec_context, coding)
-            if coding.codec_tag:
-                pictures.codec_context.codec_tag = coding.codec_tag
-            pictures.time_base = coding.time_base
-            span = companions.Span(begin * coding.time_base, _seconds(end, coding), kind)
-            others = companions.streams(clip, source, film, span, warn)
-            film.metadata.update(
-                {name: text for name, text in source.metadata.items() if name not in _OURS}
-            )
-            film.set_chapters(companions.chapters(clip, source, span))
-            film.start_encoding()
-            timed = _pictures(pieces, coding, begin)
-            for _, _, packet, stream in heapq.merge(
-                ((when, 0, packet, pictures) for when, packet in timed),
-                ((when, 1, packet, stream) for when, packet, stream in others),
-                key=lambda entry: entry[:2],
-            ):
-                packet.stream = stream
-                try:
-                    film.mux(packet)
-                except (av.error.InvalidDataError, av.error.ArgumentError):
-                    if stream is pictures:
-                        raise
-                    warn(f"the {stream.type} of {clip.path} is broken in places and lacks them.")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        target.unlink(missing_ok=True)  # its room may be what is lacking
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"{target.name} cannot be written ({reason}); make room or choose another place "
-            "with -o."
-        ) from error
+            packet.stream = stream
+            try:
+                film.mux(packet)
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                if stream is pictures:
+                    raise
+                warn(f"the {stream.type} of {clip.path} is broken in places and lacks them.")
 
 
 def _seconds(tick: int | None, coding: Coding) -> Fraction | None:

@@ -154,14 +154,13 @@ def _motion(frame: Floats, before: Floats) -> Floats:
     a, b = (_blocks(values.mean(axis=2), VIDEO.block) for values in (frame, before))
     lit = b > 16.0
     light = float(np.median(a[lit] / b[lit])) if lit.any() else 1.0
-    flutter = _ramp(abs(light - 1.0), VIDEO.flutter_from, VIDEO.flutter_at)
+    flutter = _ramp(abs(light - 1.0), *VIDEO.flutter)
     difference = np.abs(frame - light * before).mean(axis=2)
     usual = float(np.median(difference)) * 1.25  # of noise: median to deviation, about
-    noise = min(
-        max(_grain(frame), min(usual, VIDEO.still_noise), VIDEO.least_noise), VIDEO.most_noise
-    )
+    least, most = VIDEO.noise
+    noise = min(max(_grain(frame), min(usual, VIDEO.still_noise), least), most)
     squares = _blocks(difference, VIDEO.block)
-    low, high = VIDEO.moves_from * noise + 0.5, VIDEO.moves_at * noise + 2.0
+    low, high = VIDEO.moves[0] * noise + 0.5, VIDEO.moves[1] * noise + 2.0
     moving = _widened(np.clip((squares - low) / (high - low), 0.0, 1.0))
     return np.maximum(moving, np.float32(flutter))
 

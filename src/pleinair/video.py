@@ -248,6 +248,6 @@ def _ticks(seconds: Fraction | None, clip: Clip) -> int | None:
 
 
 def _put(whole: Path, target: Path) -> None:
-    with whole.open("rb") as file:
+    with whole.open("r+b") as file:
         os.fsync(file.fileno())
     os.replace(whole, target)
