@@ -171,6 +171,9 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     if not films:
         found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
         raise VideoError(f"{path} has no video ({found} found); give a clip with pictures.")
+    films = [s for s in films if s.codec_context is not None]
+    if not films:
+        raise VideoError(f"{path} is encoded in a way that is not known; convert it first.")
     best = container.streams.best("video")
     return best if best in films else films[0]
 
