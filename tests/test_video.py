@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -616,6 +617,16 @@ def test_a_clip_cut_short_gives_what_it_holds(tmp_path, suffix):
     assert 15 < film.frames < 60
     if suffix == ".mkv":  # which says at its head how long it is
         assert any("cut short" in note for note in film.notes)
+
+
+def test_a_clock_that_is_set_back_loses_no_frame(tmp_path):
+    source = clip(tmp_path / "a.ts", LONG[:40])
+    source.write_bytes(source.read_bytes() * 2)
+    film = paint_video(Stub(), source, tmp_path / "b.mp4", smoothing=0)
+    assert film.frames == 80
+    assert any("sets its clock back" in note for note in film.notes)
+    times = watched(film.path)[0]
+    assert max(b - a for a, b in itertools.pairwise(times)) <= Fraction(2, 25)
 
 
 def test_nothing_is_overwritten_in_silence(tmp_path):

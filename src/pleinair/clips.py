@@ -179,7 +179,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def frames(clip: Clip, begin: int, end: int | None, warn: Warn) -> Iterator[Frame]:
-    """Frames from tick `begin` to before tick `end`, in order of time.
+    """Frames from tick `begin` (0: the very first) to before tick `end`, in order of time.
 
     What is broken is left out or as the decoder conceals it, and `warn` is told once; so it is
     where the clip ends before its time. Raises VideoError.
@@ -206,15 +206,20 @@ def _shaped(clip: Clip, begin: int, end: int | None, warn: Warn) -> Iterator[Fra
     with opened(clip.path) as container, opened(clip.path) as again:
         decoded_frames = _wound(container, again, clip, begin, warn)
         before: int | None = None
+        jumped = 0  # ticks by which a clock was set back, as where recordings were put together
         for decoded in decoded_frames:
             if decoded.pts is None:
                 pts = 0 if before is None else before + step
             else:
-                pts = decoded.pts - clip.begins
+                pts = decoded.pts - clip.begins + jumped
+            if before is not None and (before - pts) * clip.time_base > VIDEO.clock_back:
+                jumped += before + step - pts
+                pts = before + step
+                warn(f"{clip.path} sets its clock back; from there on sound may be missing.")
             if before is not None and pts <= before:
                 continue  # shown by nobody: the time of the frame before it has not passed
             before = pts
-            if pts < begin:
+            if begin > 0 and pts < begin:
                 continue
             if end is not None and pts >= end:
                 return
@@ -226,7 +231,8 @@ def _wound(
 ) -> Iterator[VideoFrame]:
     """Decoded frames from well before tick `begin` on, or all where that cannot be found."""
     margin = round(VIDEO.seek_margin / float(clip.time_base))
-    if begin > margin:
+    # A clock that may be set back on the way leads to the wrong place.
+    if begin > margin and clip.kind not in _BROADCAST:
         stream = picture_stream(container, clip.path)
         with contextlib.suppress(pyav().error.FFmpegError):
             container.seek(begin - margin + clip.begins, stream=stream)

@@ -356,6 +356,7 @@ class VideoSettings:
     most_open_crf: int = 63
     audio_rate: int = 160_000  # bits a second, where audio cannot be copied
     seek_margin: float = 10.0  # seconds that are decoded before the frame to go on from
+    clock_back: float = 1.0  # seconds; by less, a frame is out of order
     cut_short: float = 1.5  # seconds that a clip may lack at its end before that is said
     block: int = 4  # pixels of the squares that move or stand still
     thumbnail: int = 16  # pixels of the squares by which cuts are seen
