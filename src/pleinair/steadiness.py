@@ -47,7 +47,7 @@ class Steadiness:
         if self.smoothing <= 0:
             return pixels
         frame = _levels(pixels)
-        thumbnail = _blocks(frame.mean(axis=2), VIDEO.thumbnail)
+        thumbnail = _blocks(_gray(frame), VIDEO.thumbnail)
         if self._calmed is None or self._calmed.shape != frame.shape or self._is_cut(thumbnail):
             self._begin()
         self._thumbnail = thumbnail
@@ -151,11 +151,11 @@ class Steadiness:
 
 def _motion(frame: Floats, before: Floats) -> Floats:
     """How far each square of a frame moves, in [0, 1], against an average of those before."""
-    a, b = (_blocks(values.mean(axis=2), VIDEO.block) for values in (frame, before))
+    a, b = (_blocks(_gray(values), VIDEO.block) for values in (frame, before))
     lit = b > 16.0
     light = float(np.median(a[lit] / b[lit])) if lit.any() else 1.0
     flutter = _ramp(abs(light - 1.0), *VIDEO.flutter)
-    difference = np.abs(frame - light * before).mean(axis=2)
+    difference = _gray(np.abs(frame - np.float32(light) * before))
     usual = float(np.median(difference)) * 1.25  # of noise: median to deviation, about
     least, most = VIDEO.noise
     noise = min(max(_grain(frame), min(usual, VIDEO.still_noise), least), most)
@@ -189,6 +189,12 @@ def _drift(a: Floats, b: Floats) -> float:
 
 
 # --- squares and levels ---------------------------------------------------------------------
+
+
+def _gray(values: Floats) -> Floats:
+    # Three sums are ten times as fast as a mean over the last axis.
+    gray: Floats = (values[:, :, 0] + values[:, :, 1] + values[:, :, 2]) * np.float32(1 / 3)
+    return gray
 
 
 def _levels(pixels: Pixels) -> Floats:
