@@ -294,6 +294,18 @@ class PaintSettings:
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a photo is to be painted."""
+
+    layers: int | None = (
+        None  # how often, each with strokes half as large; None: by the photo's size
+    )
+    brush: float = 1.0  # how large strokes are relative to the picture, 1: as the painter learned
+    strength: float = 1.0  # 0: the photo, 1: the painting, up to 1.5: beyond it
+    colors: Literal["painter", "photo"] = "painter"  # photo: keep the photo's own chroma
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Defaults of a training run that are not part of its recipe."""
 
@@ -371,12 +383,44 @@ class DataSettings:
     longest_wait: float = 60.0
 
 
+@dataclass(frozen=True)
+class VideoSettings:
+    """Defaults and limits of painting clips. Levels are of 0 to 255, whatever the bit depth."""
+
+    smoothing: float = 0.6  # seconds over which what stands still is averaged
+    most_smoothing: float = 10.0
+    segment_frames: int = 60  # painted between two savings; each begins with a keyframe
+    least_segment_frames: int = 15
+    segment_pixels: int = 60 * 1280 * 720  # of larger frames fewer: that many pixels together
+    crf: int = 18  # of H.264 and HEVC: nothing of a stroke is lost to the eye
+    most_crf: int = 51
+    open_crf: int = 24  # of VP9 and AV1: about as good
+    most_open_crf: int = 63
+    audio_rate: int = 160_000  # bits a second, where audio cannot be copied
+    seek_margin: float = 10.0  # seconds that are decoded before the frame to go on from
+    clock_back: float = 1.0  # seconds; by less, a frame is out of order
+    cut_short: float = 1.5  # seconds that a clip may lack at its end before that is said
+    block: int = 4  # pixels of the squares that move or stand still
+    thumbnail: int = 16  # pixels of the squares by which cuts are seen
+    cut_levels: float = 12.0  # mean difference of two frames that may be a cut
+    cut_likeness: float = 0.6  # correlation of two frames at or above which there is none
+    noise: tuple[float, float] = (0.5, 12.0)  # levels of a camera's, at least and at most
+    still_noise: float = 2.5  # levels of difference that may be noise whatever the picture's grain
+    moves: tuple[float, float] = (1.3, 2.2)  # times the noise: a square begins to move, and does
+    flutter: tuple[float, float] = (0.04, 0.10)  # of the picture's light: it begins to be followed
+    reach: int = 2  # squares around what moves whose strokes change with it
+    dead_band: float = 0.75  # levels below which a pixel to paint stays as it is
+    drift: float = 0.03  # of statistics, in deviations, below which they stay as they are
+    jump: float = 1.5  # of statistics, in deviations, that is a cut
+
+
 PAINT = PaintSettings()
 TRAIN = TrainSettings()
 EVALUATE = EvaluateSettings()
 KAGGLE = KaggleSettings()
 EXPORT = ExportSettings()
 DATA = DataSettings()
+VIDEO = VideoSettings()
 
 PICTURE_SUFFIXES = frozenset(
     [

@@ -3,6 +3,7 @@
 PleinairError
  +-- UsageError         a command was asked for something that it cannot mean
  +-- ImageError         a picture cannot be read, painted or written
+ +-- VideoError         a clip cannot be read or painted
  +-- OutputError        a result cannot be put where it was asked to go
  +-- DataError          a training set is missing, empty or unreadable
  +-- PainterError       a painter is unknown, damaged or not one of ours
@@ -26,6 +27,10 @@ class UsageError(PleinairError):
 
 class ImageError(PleinairError):
     """A picture cannot be read, painted or written."""
+
+
+class VideoError(PleinairError):
+    """A clip cannot be read or painted."""
 
 
 class OutputError(PleinairError):

@@ -22,6 +22,7 @@ app = App(
 # Named, not imported: a command is loaded when it is called, so more of them start no slower.
 COMMANDS = {
     "paint": "Paint photos, each into a file of its own size.",
+    "video": "Paint every frame of clips; sound, subtitles, timing and colours are kept.",
     "train": "Train a painter from two unpaired folders of pictures.",
     "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
     "evaluate": "Score painters, or folders of their results, against paintings.",
