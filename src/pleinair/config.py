@@ -294,18 +294,6 @@ class PaintSettings:
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a photo is to be painted."""
-
-    layers: int | None = (
-        None  # how often, each with strokes half as large; None: by the photo's size
-    )
-    brush: float = 1.0  # how large strokes are relative to the picture, 1: as the painter learned
-    strength: float = 1.0  # 0: the photo, 1: the painting, up to 1.5: beyond it
-    colors: Literal["painter", "photo"] = "painter"  # photo: keep the photo's own chroma
-
-
-@dataclass(frozen=True)
 class TrainSettings:
     """Defaults of a training run that are not part of its recipe."""
 
