@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from pleinair.errors import OutputError
+
+_PART = re.compile(r"\..*\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def check_free(path: Path, force: bool) -> None:
@@ -60,6 +64,46 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def write_part(path: Path, data: bytes) -> Path:
+    """Content that is to become `path`, in a hidden file beside it: its path. Raises OSError.
+
+    Neither on the disk yet (`sync`), nor in its place (a rename); `sweep_parts` finds what a
+    killed process left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    # Opened, unlike mkstemp's, with the rights that the user's mask leaves.
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return part
+
+
+def sweep_parts(folders: Iterable[Path]) -> None:
+    """Remove what `write_part` left in folders that no other process writes to."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(folder):
+                if _PART.fullmatch(entry.name):
+                    os.unlink(entry.path)
+
+
+def sync(path: Path) -> None:
+    """A file's content, or a folder's list of files, on the disk. Raises OSError for a file."""
+    if path.is_dir():
+        _sync_folder(path)
+        return
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
