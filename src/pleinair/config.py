@@ -255,7 +255,9 @@ class PaintSettings:
 class Look:
     """How a photo is to be painted."""
 
-    layers: int | None = None  # how often, each with strokes half as large; None: by the photo's size
+    layers: int | None = (
+        None  # how often, each with strokes half as large; None: by the photo's size
+    )
     brush: float = 1.0  # how large strokes are relative to the picture, 1: as the painter learned
     strength: float = 1.0  # 0: the photo, 1: the painting, up to 1.5: beyond it
     colors: Literal["painter", "photo"] = "painter"  # photo: keep the photo's own chroma
@@ -288,6 +290,7 @@ class FolderSettings:
     files_together: int = 64  # put on the disk in one go ...
     seconds_together: float = 0.5  # ... or all that come within so long
     settle_seconds: float = 1.0  # without a change after which an arriving photo is whole
+    look_again_seconds: float = 60.0  # for arrivals that nobody told of
     watch_tries: int = 3  # of a photo that cannot be read, each after twice the wait
 
 

@@ -19,7 +19,7 @@ from pleinair.painter import Painter
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
-def load(name: str | Path, threads: int, options: PaintOptions, shares: int) -> Painter:
+def load(name: str | Path, threads: int, options: PaintOptions, shares: int) -> Painter:  # noqa: ARG001
     """A painter for one of `shares` places side by side; threads: 0 takes every core."""
     if options.device not in ("auto", "cpu"):
         raise PainterError(f"device {options.device!r} is not there; use one of auto, cpu.")

@@ -31,6 +31,11 @@ def check_free(path: Path, force: bool) -> None:
         raise OutputError(f"{path} exists; remove it or add --force.")
 
 
+def absolute(path: Path) -> str:
+    """A path from the root, with links as they are named and without `..`."""
+    return os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links)
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file. Raises OSError."""
     with path.open("rb") as file:

@@ -81,9 +81,9 @@ class Ledger:
 
     def name(self, path: Path) -> str:
         """A path as lines have it: relative to the folder, with slashes."""
-        full = os.path.abspath(path)
+        full = files.absolute(path)
         with contextlib.suppress(ValueError):  # another drive: no way leads there
-            full = os.path.relpath(full, os.path.abspath(self.out))
+            full = os.path.relpath(full, files.absolute(self.out))
         return Path(full).as_posix()
 
     def add(self, entries: Iterable[Entry]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pleinair import images
+from pleinair import files, images
 from pleinair.config import PICTURE_SUFFIXES
 from pleinair.errors import OutputError, UsageError
 from pleinair.painter import default_output
@@ -39,9 +39,7 @@ class Plan:
     paintings: list[Path] = field(default_factory=list)
 
 
-def plan(
-    places: Iterable[Path], out: Path | None, painter: str, suffix: str | None = None
-) -> Plan:
+def plan(places: Iterable[Path], out: Path | None, painter: str, suffix: str | None = None) -> Plan:
     """The photos of files and folders, and a painting for each.
 
     A folder's tree is mirrored under `out`, that of one among several folders under `out` and its
@@ -58,7 +56,7 @@ def plan(
         root = roots.get(place)
         if root is not None:
             _plan_folder(place, root, out, painter, suffix, made, seen)
-        elif (name := os.path.abspath(place)) not in seen:
+        elif (name := files.absolute(place)) not in seen:
             seen.add(name)
             if out is None:
                 made.jobs.append(Job(place, default_output(place, painter, suffix)))
@@ -130,7 +128,7 @@ def walk(folder: Path, troubles: dict[Path, str]) -> Iterator[tuple[Path, list[s
             if real in entered or (entry.is_symlink() and is_within(real, top)):
                 continue
             entered.add(real)
-            if not os.path.lexists(os.path.join(entry.path, LEDGER)):
+            if not os.path.lexists(here / entry.name / LEDGER):
                 below.append(here / entry.name)
         pending += reversed(below)
 
@@ -164,7 +162,7 @@ def _plan_folder(
         under = root / here.relative_to(folder)
         for name, painting in zip(photos, painting_names(photos, suffix), strict=True):
             photo = here / name
-            if (known := os.path.abspath(photo)) not in seen:
+            if (known := files.absolute(photo)) not in seen:
                 seen.add(known)
                 made.jobs.append(Job(photo, under / painting, out))
 
@@ -200,7 +198,7 @@ def _keeps_type(photo: Path, suffix: str | None) -> bool:
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
-    if os.path.splitext(entry.name)[1].lower() not in PICTURE_SUFFIXES:
+    if Path(entry.name).suffix.lower() not in PICTURE_SUFFIXES:
         return False
     try:
         return entry.is_file()
