@@ -50,8 +50,8 @@ def paint_many(
     >>> from pleinair.folders import paint_many
     >>> for done in paint_many("monet", ["holiday"], "paintings"):
     ...     print(done.status, done.painting.as_posix())
-    painted paintings/beach/one.jpg
     painted paintings/two.png
+    painted paintings/beach/one.jpg
     """
     label = PAINT.painter if isinstance(painter, Painter) else Path(painter).stem
     plan = tree.plan(

@@ -199,10 +199,14 @@ class _Outing:
             named = self.photos
         plan = tree.Plan(paintings=[photo for photo in self.photos if photo not in named])
         data = from_stdin(named) if STREAM in named else None
-        suffix = self.options.suffix
-        if data is not None:
-            suffix = suffix or images.suffix_of(data)
-        for photo, target in zip(named, _targets(named, self.out, self.label, suffix), strict=True):
+        asked = self.options.suffix
+        suffix = asked or (images.suffix_of(data) if data is not None else None)
+        targets = _targets(named, self.out, self.label, suffix)
+        for photo, target in zip(named, targets, strict=True):
+            if asked and not _same_kind(target, asked):
+                raise UsageError(
+                    f"--format {asked[1:]} and -o {self.out} contradict each other; leave one out."
+                )
             plan.jobs.append(tree.Job(photo, target, data=data if photo == STREAM else None))
         return plan
 
@@ -324,6 +328,12 @@ def _targets(photos: list[Path], out: str | None, painter: str, suffix: str | No
     if is_folder or len(photos) > 1 or not place.suffix:
         return [place / beside(photo).name for photo in photos]
     return [place]
+
+
+def _same_kind(path: Path, suffix: str) -> bool:
+    from pleinair import images
+
+    return images.can_write(path) and images.kind_for(path) == images.kind_for(Path(f"x{suffix}"))
 
 
 def _names_file(out: str) -> bool:
