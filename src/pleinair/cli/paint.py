@@ -56,13 +56,13 @@ def paint(
 ) -> int:
     """Paint photos, each into a file of its own size.
 
-    A folder is painted with all that is in it; a second run does only what is left or has changed.
+    A folder is painted with all that is in it, by default into FOLDER.<painter> beside it. A
+    second run paints what is new or has changed.
 
     Parameters
     ----------
     photos
-        Picture files (JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF), folders of them, or - for one
-        from standard input.
+        Pictures (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF), folders, or - for standard input.
     painter
         Name of a painter, or an .onnx file.
     layers
@@ -74,8 +74,7 @@ def paint(
     colors
         painter, or photo to keep the photo's own.
     out
-        File for one photo, folder for many, - for standard output. Default: <name>.<painter>.jpg
-        (or the photo's own type) beside each photo, FOLDER.<painter> beside a folder.
+        File, folder, or - for standard output. Default: <name>.<painter>.<type> beside a photo.
     kind
         Type of the paintings: jpg, png, webp, tif or bmp. Default: the photo's own, else jpg.
     quality
@@ -99,6 +98,10 @@ def paint(
     device
         Where to paint: auto, cpu, or another that the painter's engine has.
     """
+    # Hyphens are allowed for the sake of - alone.
+    for word in [*map(str, photos), out or ""]:
+        if word.startswith("-") and word != "-":
+            raise UsageError(f"{word} is no option; pleinair paint --help lists them all.")
     look = look_of(layers, brush, strength, colors, Path(painter).stem)
     options = options_of(kind, quality, strip_metadata, force, memory, device, jobs)
     if kaggle is not None:
