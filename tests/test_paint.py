@@ -93,6 +93,19 @@ def test_a_terminal_shows_a_bar_for_a_folder(photos, tmp_path):
     assert len((tmp_path / "stdout").read_text().splitlines()) == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_names_that_are_no_text(photos, tmp_path):
+    name = os.fsdecode(b"\xff.jpg")
+    (photos / "a.jpg").rename(photos / name)
+    for words in ((photos, "-o", tmp_path / "out"), (photos / name,)):
+        done = piped(*words)
+        assert (done.returncode, done.stderr) == (0, b""), words
+        assert b"\xff" in done.stdout
+    done = piped(photos, "-o", tmp_path / "out", "--json")
+    assert len(done.stdout.splitlines()) == 4
+    assert b"3 of 3" in done.stderr
+
+
 # --- for machines -----------------------------------------------------------------------------
 
 

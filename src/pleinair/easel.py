@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pleinair import files, hub, images
 from pleinair.config import PAINT, Look, PaintOptions
-from pleinair.errors import ImageError, PainterError
+from pleinair.errors import ImageError, PainterError, UsageError
 from pleinair.images import Picture
 from pleinair.painter import Painter
 
@@ -34,7 +34,11 @@ def read(source: Path | bytes) -> Picture:
 
 
 def paint(painter: Painter, picture: Picture, look: Look, told: Told) -> Picture:
-    """The painting of a picture."""
+    """The painting of a picture. Raises UsageError for a look that the painter has not."""
+    if look != Look(layers=look.layers):
+        raise UsageError(
+            "this painter has no --brush, --strength and --colors; leave them as they are."
+        )
     painting = painter.paint_picture(picture, look.layers)
     told(1.0)
     return painting

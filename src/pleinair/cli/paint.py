@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -149,6 +151,8 @@ class _Outing:
         from pleinair.ledger import mark_of
         from pleinair.painter import check_target
 
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text
         plan = self._plan()
         for painting in plan.paintings[:3]:
             say(f"skipped: {painting} is a painting already.")
