@@ -104,14 +104,23 @@ class Studio:
         self._open_ledgers(jobs)
         owners = {files.absolute(job.photo): files.absolute(job.target) for job in jobs}
         ready: dict[int, Done] = {}
-        todo, targets = [], set[str]()
+        real = {
+            folder: Path(os.path.realpath(folder)) for folder in {j.target.parent for j in jobs}
+        }
+        todo, targets = [], set[Path]()
         for task in tasks:
+            target = real[task.job.target.parent] / task.job.target.name
             try:
-                skip = self._judge(task, owners, targets)
+                if target in targets:
+                    raise OutputError(
+                        f"{task.job.photo} would be painted over {task.job.target}, just made from "
+                        "another photo of that name; paint it into another folder."
+                    )
+                skip = self._judge(task, owners)
             except (PleinairError, OSError) as error:
                 ready[task.number] = task.failed(error)
                 continue
-            targets.add(os.path.realpath(task.job.target))
+            targets.add(target)
             if skip:
                 ready[task.number] = replace(task.done, status="skipped")
             else:
@@ -133,18 +142,10 @@ class Studio:
             # The ledger is ours alone, so whatever lies about there half written is, too.
             files.sweep_parts({job.target.parent for job in jobs if job.out == out})
 
-    def _judge(self, task: Task, owners: dict[str, str], targets: set[str]) -> bool:
+    def _judge(self, task: Task, owners: dict[str, str]) -> bool:
         """Whether the photo's painting is there already. Raises where it may not be painted."""
         job, force = task.job, self._options.force
-        if os.path.realpath(job.target) in targets:
-            raise OutputError(
-                f"{job.photo} would be painted over {job.target}, just made from another photo "
-                "of that name; paint it into another folder."
-            )
-        check_target(job.target, job.photo, force=True)
         task.photo_mark, task.target_mark = mark_of(job.photo), mark_of(job.target)
-        if task.target_mark is None:
-            return False
         ledger = self._ledgers[job.out] if job.out is not None else None
         known = ledger.find(job.target) if ledger else []
         match = next((e for e in reversed(known) if e.painting_mark == task.target_mark), None)
@@ -152,6 +153,7 @@ class Studio:
             ledger.keep(match)
             if (match.photo_mark, match.settings) == (task.photo_mark, self._settings):
                 return True
+            check_target(job.target, job.photo, force=True)
             other = files.absolute(ledger.out / match.photo)
             elsewhere = owners.get(other, files.absolute(job.target))
             if other == files.absolute(job.photo) or elsewhere != files.absolute(job.target):
@@ -161,7 +163,7 @@ class Studio:
                     f"{job.target} was painted from another photo, {match.photo}; paint "
                     f"{job.photo} into another folder or add --force."
                 )
-        elif known and not force:
+        elif known and task.target_mark is not None and not force:
             raise OutputError(
                 f"{job.target} was changed since it was painted; remove it or add --force."
             )
@@ -205,9 +207,10 @@ class Studio:
         """Put parts on the disk, say so in the ledger, then put them in their places."""
         kept: list[Task] = []
         entries: dict[Ledger, list[Entry]] = {}
-        for task in tasks:
+        for task, unsure in zip(tasks, files.sync_all([t.part for t in tasks]), strict=True):
             try:
-                files.sync(task.part)
+                if unsure is not None:
+                    raise unsure
                 self._check_unchanged(task)
             except (OSError, OutputError) as error:
                 yield task, self.dropped(task, error)
@@ -233,8 +236,7 @@ class Studio:
             if task.entry is not None and task.job.out is not None:
                 self._ledgers[task.job.out].keep(task.entry)
             yield task, task.done
-        for folder in {task.job.target.parent for task in kept}:
-            files.sync(folder)
+        files.sync_all(list({task.job.target.parent for task in kept}))
 
     def _entry(self, task: Task, ledger: Ledger, part: Path) -> Entry:
         size, mtime_ns = task.photo_mark or (0, 0)

@@ -63,6 +63,7 @@ class Ledger:
         """Open or begin it. Raises OutputError where another run has it, or it cannot be kept."""
         self.out = out
         self.path = out / name
+        self._inside = os.path.join(files.absolute(out), "")  # noqa: PTH118  (ends in a slash)
         self._entries: dict[str, list[Entry]] = {}
         self._lines = 0
         try:
@@ -82,8 +83,10 @@ class Ledger:
     def name(self, path: Path) -> str:
         """A path as lines have it: relative to the folder, with slashes."""
         full = files.absolute(path)
+        if full.startswith(self._inside):
+            return full.removeprefix(self._inside).replace(os.sep, "/")
         with contextlib.suppress(ValueError):  # another drive: no way leads there
-            full = os.path.relpath(full, files.absolute(self.out))
+            full = os.path.relpath(full, self._inside)
         return Path(full).as_posix()
 
     def add(self, entries: Iterable[Entry]) -> None:
