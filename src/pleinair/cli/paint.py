@@ -180,6 +180,10 @@ class _Outing:
                 say("pleinair: interrupted.")
                 leave_at_once(130)
             raise
+        except BrokenPipeError:
+            if studio.at_work:
+                leave_at_once(1)
+            raise
         self._sum_up()
         return 1 if self.counts["failed"] else 0
 
