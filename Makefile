@@ -22,6 +22,7 @@ check: .venv/dev
 bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/folder.py
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py

@@ -12,7 +12,7 @@ import pytest
 from cyclopts import App
 from PIL import Image
 
-from pleinair import cli, metrics
+from pleinair import cli, images, metrics
 from pleinair.cli import terminal
 from pleinair.cli import train as train_command
 from pleinair.config import RECIPES
@@ -128,10 +128,12 @@ def test_a_sheet_of_many_photos_fits_into_a_jpeg(tmp_path):
     assert look(tmp_path / "o" / "sheet.jpg").height < 65_500
 
 
-@pytest.mark.parametrize("name", [".", "/"])
-def test_folders_without_a_name(name, capsys):
-    assert run("paint", name) == 1
-    assert "is a folder" in one_line(capsys)
+def test_folders_without_a_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("paint", ".") == 1
+    assert "no picture to paint is in .;" in one_line(capsys)
+    assert run("paint", "/") == 1
+    assert "has no folder beside it; name one with -o" in one_line(capsys)
 
 
 def test_names_beyond_the_limit_of_the_file_system(tmp_path, capsys):
@@ -186,7 +188,8 @@ def test_odd_pictures_are_painted(name, tmp_path, capsys):
     (folder / name).write_bytes(data)
     assert run("paint", folder / name) == 0
     assert capsys.readouterr().err == ""
-    assert look(folder / f"{Path(name).stem}.monet.jpg").size == size
+    kind = Path(name).suffix if images.can_write(Path(name)) else ".jpg"
+    assert look(folder / f"{Path(name).stem}.monet{kind}").size == size
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -204,9 +207,11 @@ def test_layers_are_counted_from_one(photo, capsys):
     assert look(photo.with_name("my photö.monet.jpg")).size == (90, 70)
 
 
-def test_a_folder_in_place_of_a_photo(tmp_path, capsys):
+def test_a_folder_without_photos(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("no picture")
     assert run("paint", tmp_path) == 1
-    assert "is a folder; name the photos in it" in one_line(capsys)
+    assert "no picture to paint is in" in one_line(capsys)
+    assert not tmp_path.with_name(f"{tmp_path.name}.monet").exists()
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that even root cannot fill")

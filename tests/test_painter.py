@@ -105,7 +105,7 @@ def test_what_is_given_comes_back_in_kind(tmp_path):
     assert Image.open(io.BytesIO(answer)).format == "WEBP"
     photo = tmp_path / "my photo.png"
     Image.fromarray(pixels).save(photo)
-    assert painter.paint(photo) == tmp_path / "my photo.monet.jpg"
+    assert painter.paint(photo) == tmp_path / "my photo.monet.png"
     assert painter.paint(str(photo), out=tmp_path / "b.png") == str(tmp_path / "b.png")
     assert painter.paint(photo, out=str(tmp_path / "c.png")) == tmp_path / "c.png"
     with pytest.raises(TypeError, match="int found"):
@@ -154,7 +154,7 @@ def test_gray_comes_back_in_colour():
 def test_nothing_is_overwritten(tmp_path):
     photo = tmp_path / "a.png"
     Image.fromarray(picture(8, 8)).save(photo)
-    target = tmp_path / "a.monet.jpg"
+    target = tmp_path / "a.monet.png"
     target.write_bytes(b"precious")
     with pytest.raises(OutputError, match="exists"):
         copyist().paint(photo)

@@ -294,6 +294,36 @@ class PaintSettings:
 
 
 @dataclass(frozen=True)
+class PaintOptions:
+    """How paintings are made and written, apart from their look."""
+
+    suffix: str | None = None  # type of the paintings, as .png; None: the photo's own, else .jpg
+    quality: int | None = None  # of JPEG and WebP, 1 to 100; None: PaintSettings.jpeg_quality
+    strip: bool = False  # leave the photo's metadata out
+    force: bool = False  # overwrite what we did not paint
+    memory: int | None = None  # bytes for the whole process; None: chosen by what is free
+    device: str = "auto"
+
+
+PAINT_OPTIONS = PaintOptions()
+
+
+@dataclass(frozen=True)
+class FolderSettings:
+    """Limits of painting many photos, and of waiting for more."""
+
+    small_pixels: int = 600_000  # up to which photos are faster side by side, a core each
+    most_jobs: int = 256
+    pictures_ahead: int = 4  # decoded while others are painted, as far as bytes allow
+    bytes_ahead: int = 256 * 2**20
+    files_together: int = 64  # put on the disk in one go ...
+    seconds_together: float = 0.5  # ... or all that come within so long
+    settle_seconds: float = 1.0  # without a change after which an arriving photo is whole
+    look_again_seconds: float = 60.0  # for arrivals that nobody told of
+    watch_tries: int = 3  # of a photo that cannot be read, each after twice the wait
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Defaults of a training run that are not part of its recipe."""
 
@@ -403,6 +433,7 @@ class VideoSettings:
 
 
 PAINT = PaintSettings()
+FOLDERS = FolderSettings()
 TRAIN = TrainSettings()
 EVALUATE = EvaluateSettings()
 KAGGLE = KaggleSettings()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 from pleinair.errors import OutputError
+
+_PART = re.compile(r"\..*\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def check_free(path: Path, force: bool) -> None:
@@ -25,6 +30,11 @@ def check_free(path: Path, force: bool) -> None:
         raise OutputError(f"{path} is a folder; name a file in it.")
     if exists and not force:
         raise OutputError(f"{path} exists; remove it or add --force.")
+
+
+def absolute(path: Path) -> str:
+    """A path from the root, with links as they are named and without `..`."""
+    return os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links)
 
 
 def sha256_of(path: Path) -> str:
@@ -60,6 +70,58 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def write_part(path: Path, data: bytes) -> Path:
+    """Content that is to become `path`, in a hidden file beside it: its path. Raises OSError.
+
+    Neither on the disk yet (`sync_all`), nor in its place (a rename); `sweep_parts` finds what a
+    killed process left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    # Opened, unlike mkstemp's, with the rights that the user's mask leaves.
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return part
+
+
+def sweep_parts(folders: Iterable[Path]) -> None:
+    """Remove what `write_part` left in folders that no other process writes to."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(folder):
+                if _PART.fullmatch(entry.name):
+                    os.unlink(entry.path)
+
+
+def sync_all(paths: Sequence[Path]) -> list[OSError | None]:
+    """Contents of files, and lists of files of folders, on the disk; what went wrong with each."""
+    if len(paths) == 1:
+        return [_sync(paths[0])]
+    # Side by side they share the file system's journal: ten times as fast on ext4.
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(_sync, paths))
+
+
+def _sync(path: Path) -> OSError | None:
+    if path.is_dir():
+        _sync_folder(path)
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error
+    return None
 
 
 def _sync_folder(folder: Path) -> None:

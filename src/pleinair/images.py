@@ -289,6 +289,19 @@ def can_write(path: Path) -> bool:
     return path.suffix.lower() in _FORMATS
 
 
+def kind_for(path: Path) -> str:
+    """Pillow's name of the format that a file of this name holds. Raises OutputError."""
+    check_output(path)
+    return _FORMATS[path.suffix.lower()]
+
+
+def suffix_of(data: bytes) -> str:
+    """The suffix of the bytes of a picture where it can be written, else .jpg."""
+    with _told("picture"), _opened(data) as image:
+        kind = image.format
+    return next((suffix for suffix, name in _FORMATS.items() if name == kind), ".jpg")
+
+
 def is_pil(photo: object) -> TypeGuard[Image.Image]:
     """Whether this is a PIL image."""
     return isinstance(photo, Image.Image)

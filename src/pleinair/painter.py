@@ -106,7 +106,7 @@ class Painter:
         photo: a uint8 array (H, W, 3 or 4) or (H, W), a PIL image, the bytes of a picture file,
         or a path. An array comes back as RGB, with its alpha if it had one; bytes in the same file
         format where it can be written, else as PNG; a path is painted to `out`, by default
-        `<name>.monet.jpg` beside it, whose path is returned.
+        `<name>.monet.jpg` beside it (.png of a PNG, and so on), whose path is returned.
         look: brush, strength, colours and layers. A photo is painted in layers, each over the one
         before at about twice its size, so that strokes of all sizes meet; by default once where
         the longer side has up to 724 pixels and once more for each doubling, and always once with
@@ -192,9 +192,13 @@ def _spec_of(engine: runtime.Session, path: Path) -> AnySpec:
     return AnySpec(shape[2], shape[3])
 
 
-def default_output(photo: Path, painter: str = PAINT.painter) -> Path:
-    """`<name>.<painter>.jpg` beside the photo."""
-    return photo.parent / f"{photo.stem or 'photo'}.{painter}.jpg"
+def default_output(photo: Path, painter: str = PAINT.painter, suffix: str | None = None) -> Path:
+    """`<name>.<painter>.<type>` beside the photo: of its own type where it can be written.
+
+    suffix: of the type to write in place of the photo's own, as .png.
+    """
+    suffix = suffix or (photo.suffix if images.can_write(photo) else ".jpg")
+    return photo.parent / f"{photo.stem or 'photo'}.{painter}{suffix}"
 
 
 def check_target(target: Path, source: Path, force: bool) -> None:

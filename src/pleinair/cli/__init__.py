@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from pleinair import __version__
 from pleinair.errors import PleinairError
@@ -35,10 +35,11 @@ for _name, _help in COMMANDS.items():
 
 
 def main() -> NoReturn:
-    """Entry point: errors of ours become one line and exit code 1, Ctrl-C exit code 130."""
+    """Entry point: errors become one line and exit code 1, Ctrl-C exit code 130."""
     try:
-        code = app(sys.argv[1:], result_action="return_value")
-    except PleinairError as error:
+        words = sys.argv[1:]
+        code = app(words, result_action="return_value", exit_on_error=False, print_error=False)
+    except (PleinairError, CycloptsError) as error:
         print(f"pleinair: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:

@@ -2,96 +2,355 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
+import sys
+import time
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from pleinair.cli.terminal import progress_bar, say
-from pleinair.config import PAINT, Look
-from pleinair.errors import OutputError, PleinairError, UsageError
+from pleinair.cli.looks import look_of, options_of
+from pleinair.cli.streams import STREAM, from_stdin, to_stdout
+from pleinair.cli.terminal import leave_at_once, progress_bar, say, told_to
+from pleinair.config import PAINT, Look, PaintOptions
+from pleinair.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from pleinair.folders import Done, Studio
+    from pleinair.ledger import Mark
+    from pleinair.tree import Plan
+
+_LOOK = Group.create_ordered("How it is painted")
+_FILES = Group.create_ordered("What is written")
+_WORK = Group.create_ordered("How the work is done")
 
 
 def paint(
-    photos: Annotated[list[Path], Parameter(name="PHOTO", negative=())],
+    photos: Annotated[list[Path], Parameter(name="PHOTO", negative=(), allow_leading_hyphen=True)],
     /,
     *,
-    out: Annotated[str | None, Parameter(name=["--out", "-o"])] = None,
-    painter: str = PAINT.painter,
-    layers: int | None = None,
-    force: Annotated[bool, Parameter(negative=())] = False,
-    sheet: Annotated[bool, Parameter(negative=())] = False,
-    kaggle: Path | None = None,
+    painter: Annotated[str, Parameter(group=_LOOK)] = PAINT.painter,
+    layers: Annotated[int | None, Parameter(group=_LOOK)] = None,
+    brush: Annotated[float, Parameter(group=_LOOK)] = Look.brush,
+    strength: Annotated[float, Parameter(group=_LOOK)] = Look.strength,
+    colors: Annotated[str, Parameter(group=_LOOK)] = Look.colors,
+    out: Annotated[
+        str | None, Parameter(name=["--out", "-o"], group=_FILES, allow_leading_hyphen=True)
+    ] = None,
+    kind: Annotated[str | None, Parameter(name="--format", group=_FILES)] = None,
+    quality: Annotated[int | None, Parameter(group=_FILES)] = None,
+    strip_metadata: Annotated[bool, Parameter(negative=(), group=_FILES)] = False,
+    force: Annotated[bool, Parameter(negative=(), group=_FILES)] = False,
+    sheet: Annotated[bool, Parameter(negative=(), group=_FILES)] = False,
+    kaggle: Annotated[Path | None, Parameter(group=_FILES)] = None,
+    json_lines: Annotated[bool, Parameter(name="--json", negative=(), group=_FILES)] = False,
+    watch: Annotated[bool, Parameter(negative=(), group=_WORK)] = False,
+    jobs: Annotated[int | None, Parameter(group=_WORK)] = None,
+    memory: Annotated[str | None, Parameter(group=_WORK)] = None,
+    device: Annotated[str, Parameter(group=_WORK)] = PaintOptions.device,
 ) -> int:
     """Paint photos, each into a file of its own size.
+
+    A folder is painted with all that is in it, by default into FOLDER.<painter> beside it. A
+    second run paints what is new or has changed.
 
     Parameters
     ----------
     photos
-        Picture files: JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF.
-    out
-        File for one photo, or folder. Default: <name>.<painter>.jpg beside each photo.
+        Pictures (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF), folders, or - for standard input.
     painter
         Name of a painter, or an .onnx file.
     layers
         How many times to paint, each with strokes half as large. Default: by the photo's size.
+    brush
+        How large strokes are, relative to those that the painter learned.
+    strength
+        0 is the photo, 1 the painting, up to 1.5 beyond it.
+    colors
+        painter, or photo to keep the photo's own.
+    out
+        File, folder, or - for standard output. Default: <name>.<painter>.<type> beside a photo.
+    kind
+        Type of the paintings: jpg, png, webp, tif or bmp. Default: the photo's own, else jpg.
+    quality
+        Of JPEG and WebP, 1 to 100. Default: 92.
+    strip_metadata
+        Leave out what the photo's file says of camera, time and place.
     force
-        Overwrite paintings that exist.
+        Overwrite files that pleinair did not write.
     sheet
         Also write photos and paintings side by side, as sheet.jpg beside the first painting.
     kaggle
         Write Kaggle's images.zip instead: PHOTO is a folder or an archive of 7,000 to 10,000.
+    json_lines
+        Say on standard output what became of each photo as a line of JSON.
+    watch
+        Go on painting what arrives in the folders, until Ctrl-C.
+    jobs
+        How many photos to paint at once. Default: small ones side by side, large ones alone.
+    memory
+        How much to take, as 800M or 1.5G. Default: by what is free.
+    device
+        Where to paint: auto, cpu, or another that the painter's engine has.
     """
-    from pleinair import images
-    from pleinair.painter import Painter, check_target
-
-    if layers is not None and not 1 <= layers <= PAINT.max_layers:
-        raise UsageError(f"--layers {layers} found; give a number from 1 to {PAINT.max_layers}.")
-    label = Path(painter).stem
+    # Hyphens are allowed for the sake of - alone.
+    for word in [*map(str, photos), out or ""]:
+        if word.startswith("-") and word != "-":
+            raise UsageError(f"{word} is no option; pleinair paint --help lists them all.")
+    look = look_of(layers, brush, strength, colors, Path(painter).stem)
+    options = options_of(kind, quality, strip_metadata, force, memory, device, jobs)
     if kaggle is not None:
-        if out is not None or sheet or layers is not None:
-            raise UsageError("--kaggle writes one zip file; leave out --out, --sheet and --layers.")
-        return _submission(photos, kaggle, painter, force)
-    photos = _without_paintings(photos, label)
-    targets = _targets(photos, out, label)
-    sheet_path = _sheet_path(targets[0], len(photos) > 1) if sheet else None
-    if sheet_path:
-        check_target(sheet_path, photos[0], force)
-    brush = Painter.load(painter)
-    height = images.row_height(len(photos), PAINT.sheet_height)
-    rows, failed, written = [], 0, set[Path]()
-    with progress_bar(quiet=len(photos) == 1) as progress:
-        for photo, target in progress.track(
-            list(zip(photos, targets, strict=True)), description="painting"
+        if any(
+            [out, sheet, watch, json_lines, look != Look(), options != PaintOptions(force=force)]
         ):
-            try:
-                if target.resolve() in written:
-                    raise OutputError(
-                        f"{photo} would be painted over {target}, just made from another photo "
-                        "of that name; paint it into another folder."
-                    )
-                check_target(target, photo, force)
-                picture = images.read(photo)
-                painting = brush.paint_picture(picture, Look(layers=layers))
-                images.write(painting, target)
-            except PleinairError as error:
-                failed += 1
-                progress.console.print(
-                    f"pleinair: {error}", markup=False, highlight=False, soft_wrap=True
+            raise UsageError(
+                "--kaggle writes one zip file; leave out --out, --sheet, --layers and all others "
+                "but --painter and --force."
+            )
+        return _submission(photos, kaggle, painter, force)
+    if out == "-" or (out is None and photos == [STREAM]):
+        return to_stdout(photos, painter, look, options, sheet or json_lines or watch)
+    return _Outing(photos, out, painter, look, options, jobs, sheet, json_lines, watch).run()
+
+
+class _Outing:
+    """One call of the command: a plan, a first pass, and what arrives after it."""
+
+    def __init__(
+        self,
+        photos: list[Path],
+        out: str | None,
+        painter: str,
+        look: Look,
+        options: PaintOptions,
+        jobs: int | None,
+        sheet: bool,
+        as_json: bool,
+        watch: bool,
+    ) -> None:
+        self.photos, self.out, self.painter = photos, out, painter
+        self.look, self.options, self.jobs = look, options, jobs
+        self.sheet, self.as_json, self.watch = sheet, as_json, watch
+        self.folders = [photo for photo in photos if photo != STREAM and photo.is_dir()]
+        if watch and not self.folders:
+            raise UsageError("--watch waits for photos in folders; name one.")
+        self.label = Path(painter).stem
+        self.counts: Counter[str] = Counter()
+        self.pairs: list[tuple[Path | bytes, Path]] = []
+        self.began = time.monotonic()
+
+    def run(self) -> int:
+        from pleinair.folders import Studio
+        from pleinair.ledger import mark_of
+        from pleinair.painter import check_target
+
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # names that are no text
+        plan = self._plan()
+        for painting in plan.paintings[:3]:
+            say(f"skipped: {painting} is a painting already.")
+        if len(plan.paintings) > 3:
+            say(f"skipped: {len(plan.paintings) - 3:,} more are paintings already.")
+        if not plan.jobs and not plan.troubles and not self.watch:
+            named = ", ".join(map(str, self.folders))
+            raise ImageError(f"no picture to paint is in {named}; name a folder that holds some.")
+        sheet = self._sheet_path(plan) if self.sheet and plan.jobs else None
+        if sheet:
+            check_target(sheet, plan.jobs[0].photo, self.options.force)
+        marks = {job.photo: mark_of(job.photo) for job in plan.jobs} if self.watch else {}
+        studio = Studio(self.painter, self.look, self.options, self.jobs)
+        try:
+            with studio:
+                self._pass(studio, plan)
+                if sheet:
+                    self._write_sheet(sheet)
+                if self.watch:
+                    self._wait_for_more(studio, marks)
+        except KeyboardInterrupt:
+            self._sum_up()
+            if studio.at_work:
+                # A painting at work cannot be stopped; nothing of it is on the disk.
+                say("pleinair: interrupted.")
+                leave_at_once(130)
+            raise
+        except BrokenPipeError:
+            if studio.at_work:
+                leave_at_once(1)
+            raise
+        self._sum_up()
+        return 1 if self.counts["failed"] else 0
+
+    def _plan(self) -> Plan:
+        from pleinair import tree
+
+        if not self.folders:
+            return self._plan_files()
+        if STREAM in self.photos:
+            raise UsageError("- is one picture from standard input; paint folders apart from it.")
+        place = Path(self.out) if self.out is not None else None
+        if place is not None and not place.is_dir() and _names_file(self.out or ""):
+            raise UsageError(
+                f"{place} names one file; name a folder for the paintings of a folder."
+            )
+        return tree.plan(self.photos, place, self.label, self.options.suffix)
+
+    def _plan_files(self) -> Plan:
+        from pleinair import images, tree
+
+        named = [p for p in self.photos if not tree.is_painting(p.name, self.label)]
+        # `paint *.jpg` finds the paintings of last time too; a painting named alone is meant.
+        if len(self.photos) == 1 or not named:
+            named = self.photos
+        plan = tree.Plan(paintings=[photo for photo in self.photos if photo not in named])
+        data = from_stdin(named) if STREAM in named else None
+        asked = self.options.suffix
+        suffix = asked or (images.suffix_of(data) if data is not None else None)
+        targets = _targets(named, self.out, self.label, suffix)
+        for photo, target in zip(named, targets, strict=True):
+            if asked and not _same_kind(target, asked):
+                raise UsageError(
+                    f"--format {asked[1:]} and -o {self.out} contradict each other; leave one out."
                 )
-                continue
-            written.add(target.resolve())
-            print(target, flush=True)
-            if sheet_path:
-                pair = [images.on_white(picture), images.on_white(painting)]
-                rows.append([images.resize_to_height(p, height) for p in pair])
-    if sheet_path and rows:
-        images.write(images.Picture(images.sheet(rows, height)), sheet_path)
-        print(sheet_path)
-    if failed and len(photos) > 1:
-        say(f"pleinair: {failed} of {len(photos)} photos were not painted.")
-    return 1 if failed else 0
+            plan.jobs.append(tree.Job(photo, target, data=data if photo == STREAM else None))
+        return plan
+
+    def _pass(self, studio: Studio, plan: Plan) -> None:
+        sources = {job.target: job.data or job.photo for job in plan.jobs}
+        with (
+            self._bar() as progress,
+            contextlib.closing(studio.paint(plan.jobs, told_to(progress))) as made,
+        ):
+            for done in made:
+                self._report(done, progress)
+                if self.sheet and done.status != "failed":
+                    self.pairs.append((sources[done.painting], done.painting))
+            for trouble in plan.troubles.values():
+                self.counts["failed"] += 1
+                _say_above(progress, f"pleinair: {trouble}")
+
+    def _wait_for_more(self, studio: Studio, marks: dict[Path, Mark | None]) -> None:
+        from pleinair.watching import paint_arrivals
+
+        say(f"watching {', '.join(map(str, self.folders))}; Ctrl-C ends it.")
+        made = paint_arrivals(studio, self.folders, self._plan, marks)
+        with contextlib.closing(made), contextlib.suppress(KeyboardInterrupt):
+            for done in made:
+                self._report(done, None)
+        if studio.at_work:
+            self._sum_up()
+            leave_at_once(1 if self.counts["failed"] else 0)
+
+    def _bar(self) -> Progress:
+        from rich.progress import TextColumn
+
+        return progress_bar(
+            TextColumn("{task.fields[count]}"), TextColumn("{task.fields[name]}", markup=False)
+        )
+
+    def _report(self, done: Done, progress: Progress | None) -> None:
+        self.counts[done.status] += 1
+        if done.error is not None:
+            _say_above(progress, f"pleinair: {done.error}")
+        if self.as_json:
+            print(json.dumps(_record(done)), flush=True)
+        elif done.status == "painted":
+            print(done.painting, flush=True)
+
+    def _sum_up(self) -> None:
+        total = sum(self.counts.values())
+        if self.as_json and self.folders:
+            summary: dict[str, Any] = {
+                status: self.counts[status] for status in ("painted", "skipped", "failed")
+            }
+            summary["seconds"] = round(time.monotonic() - self.began, 3)
+            print(json.dumps({"summary": summary}), flush=True)
+        if self.counts["skipped"]:
+            say(f"{self.counts['skipped']:,} of {total:,} photos are painted already.")
+        if self.counts["failed"] and (total > 1 or self.folders):
+            say(f"pleinair: {self.counts['failed']:,} of {total:,} photos were not painted.")
+
+    def _sheet_path(self, plan: Plan) -> Path:
+        first = plan.jobs[0]
+        many = len(plan.jobs) > 1 or self.folders
+        if not many:
+            return first.target.with_name(f"{first.target.stem}.sheet.jpg")
+        path = (first.out or first.target.parent) / "sheet.jpg"
+        if path in {job.target for job in plan.jobs}:
+            raise UsageError(f"{path} is to be a painting of {path.name}; leave out --sheet.")
+        return path
+
+    def _write_sheet(self, path: Path) -> None:
+        from pleinair import easel, images
+
+        if not self.pairs:
+            return
+        height = images.row_height(len(self.pairs), PAINT.sheet_height)
+        rows = [
+            [images.resize_to_height(images.on_white(easel.read(one)), height) for one in pair]
+            for pair in self.pairs
+        ]
+        images.write(images.Picture(images.sheet(rows, height)), path)
+        if not self.as_json:
+            print(path)
+
+
+def _say_above(progress: Progress | None, text: str) -> None:
+    if progress is None:
+        say(text)
+    else:
+        progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _record(done: Done) -> dict[str, Any]:
+    made = done.status == "painted"
+    return {
+        "photo": str(done.photo),
+        "painting": str(done.painting) if done.status != "failed" else None,
+        "status": done.status,
+        "error": done.error,
+        "width": done.width if made else None,
+        "height": done.height if made else None,
+        "seconds": done.seconds if made else None,
+        "layers": done.layers if made else None,
+    }
+
+
+def _targets(photos: list[Path], out: str | None, painter: str, suffix: str | None) -> list[Path]:
+    from pleinair import images
+    from pleinair.painter import default_output
+
+    def beside(photo: Path) -> Path:
+        return default_output(Path("photo") if photo == STREAM else photo, painter, suffix)
+
+    if out is None:
+        return [beside(photo) for photo in photos]
+    place = Path(out)
+    is_folder = out.endswith(("/", os.sep)) or place.is_dir()
+    one_file = not is_folder and (place.is_file() or images.can_write(place))
+    if one_file and len(photos) > 1:
+        raise UsageError(f"{out} names one file; name a folder for {len(photos)} paintings.")
+    if is_folder or len(photos) > 1 or not place.suffix:
+        return [place / beside(photo).name for photo in photos]
+    return [place]
+
+
+def _same_kind(path: Path, suffix: str) -> bool:
+    from pleinair import images
+
+    return images.can_write(path) and images.kind_for(path) == images.kind_for(Path(f"x{suffix}"))
+
+
+def _names_file(out: str) -> bool:
+    from pleinair import images
+
+    return Path(out).is_file() or (not out.endswith(("/", os.sep)) and images.can_write(Path(out)))
 
 
 def _submission(places: list[Path], target: Path, painter: str, force: bool) -> int:
@@ -109,35 +368,3 @@ def _submission(places: list[Path], target: Path, painter: str, force: bool) -> 
     print(target)
     say(f"{count:,} paintings of 256x256; submit them at kaggle.com/c/gan-getting-started.")
     return 0
-
-
-def _targets(photos: list[Path], out: str | None, painter: str) -> list[Path]:
-    from pleinair import images
-    from pleinair.painter import default_output
-
-    if out is None:
-        return [default_output(photo, painter) for photo in photos]
-    place = Path(out)
-    is_folder = out.endswith(("/", os.sep)) or place.is_dir()
-    one_file = not is_folder and (place.is_file() or images.can_write(place))
-    if one_file and len(photos) > 1:
-        raise UsageError(f"{out} names one file; name a folder for {len(photos)} paintings.")
-    if is_folder or len(photos) > 1 or not place.suffix:
-        return [place / default_output(photo, painter).name for photo in photos]
-    return [place]
-
-
-def _without_paintings(photos: list[Path], painter: str) -> list[Path]:
-    # `paint *.jpg` finds the paintings of last time too; a painting named alone is meant.
-    ends = (f".{painter}.jpg", f".{painter}.sheet.jpg")
-    kept = [photo for photo in photos if not photo.name.endswith(ends)]
-    if len(photos) == 1 or not kept:
-        return photos
-    for photo in photos:
-        if photo not in kept:
-            say(f"skipped: {photo} is a painting already.")
-    return kept
-
-
-def _sheet_path(first: Path, many: bool) -> Path:
-    return first.with_name("sheet.jpg" if many else f"{first.stem}.sheet.jpg")

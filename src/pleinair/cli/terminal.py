@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pleinair.errors import MissingExtraError
 
@@ -34,6 +37,25 @@ def progress_bar(*more: ProgressColumn, quiet: bool = False) -> Progress:
         redirect_stdout=sys.stdout.isatty(),
         disable=quiet or not console.is_terminal,
     )
+
+
+def told_to(progress: Progress) -> Callable[[float, int, str], None]:
+    """What moves a bar while photos are painted. It needs columns for `count` and `name`."""
+    task = progress.add_task("painting", count="", name="")
+
+    def told(done: float, total: int, name: str) -> None:
+        count = f"{int(done):,} of {total:,}"
+        progress.update(task, completed=done, total=total, count=count, name=name[-40:])
+
+    return told
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process without waiting for threads that nothing can interrupt."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def training_room() -> ModuleType:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from pleinair.cli.looks import look_of, size_of
 from pleinair.cli.terminal import progress_bar, say
 from pleinair.config import PAINT, VIDEO, Look
 from pleinair.errors import OutputError, PleinairError, UsageError
@@ -22,13 +23,13 @@ def video(
     painter: str = PAINT.painter,
     brush: float = Look.brush,
     strength: float = Look.strength,
-    colors: Literal["painter", "photo"] = Look.colors,
+    colors: str = Look.colors,
     layers: int | None = Look.layers,
     start: str | None = None,
     end: str | None = None,
     smoothing: float = VIDEO.smoothing,
     quality: int | None = None,
-    memory: int | None = None,
+    memory: str | None = None,
     device: str = "auto",
     force: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -63,24 +64,23 @@ def video(
     quality
         CRF of the encoder, lower is better: 0 to 51. Default: 18 (H.264, HEVC); .webm, 0 to 63: 24.
     memory
-        MiB that painting may take. Default: chosen from what is free.
+        How much to take, as 800M or 1.5G. Default: by what is free.
     device
-        Where to paint.
+        Where to paint: auto, cpu, or another that the painter's engine has.
     force
         Overwrite films that exist, and begin anew where one was begun with other settings.
     """
     from pleinair.painter import Painter
     from pleinair.video import check_film
 
-    _check(brush, strength, layers)
-    look = Look(layers=layers, brush=brush, strength=strength, colors=colors)
+    look = look_of(layers, brush, strength, colors, Path(painter).stem)
+    allowed = None if memory is None else size_of(memory)
     targets = _targets(clips, out, Path(painter).stem)
     if len({target.resolve() for target in targets}) < len(targets):
         raise OutputError("two clips have one name; paint them into different folders.")
     if len(clips) == 1:
         check_film(targets[0], clips[0], force)  # before a painter is loaded
-    load: Any = Painter.load
-    loaded = load(painter, memory=None if memory is None else memory * 2**20, device=device)
+    loaded = Painter.load(painter, memory=allowed, device=device)
     failed = 0
     for clip, target in zip(clips, targets, strict=True):
         options = {"look": look, "start": start, "end": end, "smoothing": smoothing}
@@ -126,15 +126,6 @@ def _paint(brush: Any, clip: Path, target: Path, options: dict[str, Any]) -> Non
     if film.resumed:
         say(f"went on after {film.resumed:,} frames of an earlier run.")
     print(film.path, flush=True)
-
-
-def _check(brush: float, strength: float, layers: int | None) -> None:
-    if layers is not None and not 1 <= layers <= PAINT.max_layers:
-        raise UsageError(f"--layers {layers} found; give a number from 1 to {PAINT.max_layers}.")
-    if not 0 <= strength <= 1.5:
-        raise UsageError(f"--strength {strength:g} found; give a number from 0 to 1.5.")
-    if not 0 < brush < float("inf"):
-        raise UsageError(f"--brush {brush:g} found; give a number above 0, as 0.5 or 2.")
 
 
 def _targets(clips: list[Path], out: str | None, painter: str) -> list[Path]:

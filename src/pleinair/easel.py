@@ -1,0 +1,80 @@
+"""One photo to one painting, in the stages that a line of workers takes it through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from pleinair import brushwork, files, hub, images, memory
+from pleinair.config import PAINT, Look, PaintOptions
+from pleinair.errors import ImageError
+from pleinair.images import Picture
+from pleinair.painter import Painter
+
+Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
+
+
+def load(name: str | Path, threads: int, options: PaintOptions, shares: int) -> Painter:
+    """A painter for one of `shares` places side by side; threads: 0 takes every core."""
+    allowed = memory.allowed(options.memory)
+    share = max(PAINT.least_memory, allowed // shares)
+    return Painter.load(name, threads=threads, memory=share, device=options.device)
+
+
+def read(source: Path | bytes) -> Picture:
+    """A photo from its file or its bytes. Raises ImageError."""
+    if isinstance(source, Path):
+        _check_regular(source)
+    return images.read(source)
+
+
+def paint(painter: Painter, picture: Picture, look: Look, told: Told) -> Picture:
+    """The painting of a picture."""
+    return painter.paint_picture(picture, look, told)
+
+
+def encode(painting: Picture, target: Path, options: PaintOptions) -> bytes:
+    """The bytes of the file `target`. Raises OutputError."""
+    if options.strip:
+        painting = replace(painting, exif=None)
+    quality = PAINT.jpeg_quality if options.quality is None else options.quality
+    return images.encode(painting, images.kind_for(target), quality)
+
+
+def layers(painter: Painter, picture: Picture, look: Look) -> int:
+    """How often a picture is painted."""
+    width, height = picture.size
+    return len(brushwork.layer_sizes(height, width, painter.spec, look))
+
+
+def settings(painter: Painter | str | Path, look: Look, options: PaintOptions) -> str:
+    """A digest of all that decides what a photo becomes. Raises PainterError."""
+    if isinstance(painter, Painter):
+        card = json.dumps([repr(painter.spec), painter.card], sort_keys=True, default=str)
+        known = hashlib.sha256(card.encode()).hexdigest()
+    else:
+        known = files.sha256_of(hub.find(painter))
+    parts = [known, asdict(look), options.quality, options.strip]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # reading it says what is wrong
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        # Opening a pipe waits until somebody writes to it, perhaps for ever.
+        raise ImageError(f"{path} is not a file but a pipe or a device; pipe it in and name it -.")
