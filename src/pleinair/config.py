@@ -241,8 +241,11 @@ class PaintSettings:
     """Defaults and limits of painting."""
 
     painter: str = "monet"
-    jpeg_quality: int = 92
+    jpeg_quality: int = 92  # and of WebP; where the photo's own is not known
+    avif_quality: int = 80  # and of HEIC, which at this number look like a JPEG of 92
     max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
+    max_film_pixels: int = 4_000_000_000  # of all frames of an animation together
+    max_frames: int = 20_000
     sheet_height: int = 512  # pixels of each picture on a sheet
     max_layers: int = 16
     working_bytes: int = 2 * 2**30  # memory for one pass over a picture
@@ -350,6 +353,10 @@ PICTURE_SUFFIXES = frozenset(
         ".pgm",
         ".avif",
         ".jfif",
+        ".apng",
+        ".heic",
+        ".heif",
+        ".hif",
     ]
 )
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])

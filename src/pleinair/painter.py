@@ -112,7 +112,7 @@ class Painter:
 
     def paint_picture(self, picture: Picture, layers: int | None = None) -> Picture:
         """Paint a Picture: same size, same alpha, same EXIF. layers: as for `paint`."""
-        pixels = images.on_white(picture)
+        pixels = images.eight_bits(images.for_painting(picture))
         height, width = pixels.shape[:2]
         budget = PAINT.working_bytes / working_bytes_per_pixel(self.spec)
         if height * width > budget:
@@ -122,7 +122,7 @@ class Painter:
             painted = images.resize(self._paint_layers(small, layers), width, height)
         else:
             painted = self._paint_layers(pixels, layers)
-        return Picture(painted, picture.alpha, picture.exif)
+        return images.finished(picture, painted)
 
     def _paint_layers(self, photo: Pixels, layers: int | None) -> Pixels:
         """From broad strokes to fine: paint small, enlarge, paint over, as often as asked."""
