@@ -63,7 +63,13 @@ def read_any(source: Path | bytes) -> Picture | Animation:
 
 
 def _check_length(image: Image.Image, count: int, name: str) -> None:
-    pixels = count * image.width * image.height
+    frame = image.width * image.height
+    if frame > PAINT.max_frame_pixels:
+        raise ImageError(
+            f"{name} has frames of {image.width}x{image.height} pixels, more than "
+            f"{PAINT.max_frame_pixels:,}; make them smaller first."
+        )
+    pixels = count * frame
     if count > PAINT.max_frames or pixels > PAINT.max_film_pixels:
         raise ImageError(
             f"{name} has {count:,} frames of {image.width}x{image.height} pixels, more than "

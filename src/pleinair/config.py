@@ -244,7 +244,8 @@ class PaintSettings:
     jpeg_quality: int = 92  # and of WebP; where the photo's own is not known
     avif_quality: int = 80  # and of HEIC, which at this number look like a JPEG of 92
     max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
-    max_film_pixels: int = 4_000_000_000  # of all frames of an animation together
+    max_frame_pixels: int = 40_000_000  # of an animation; 8K has 33 million
+    max_film_pixels: int = 4_000_000_000  # of all its frames together
     max_frames: int = 20_000
     sheet_height: int = 512  # pixels of each picture on a sheet
     max_layers: int = 16

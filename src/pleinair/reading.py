@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -103,7 +104,7 @@ def from_loaded(image: Image.Image) -> Picture:
     """As `from_pil`, of an image that is loaded; raises whatever Pillow does."""
     icc = image.info.get("icc_profile") or None
     exif, notes, source = metadata.exif_of(image), metadata.notes_of(image), _source(image)
-    with contextlib.suppress(Exception):  # a broken EXIF block is no reason not to paint
+    if metadata.orientation_of(image) != 1:
         image = ImageOps.exif_transpose(image)
     alpha = None
     if image.has_transparency_data:
@@ -111,10 +112,12 @@ def from_loaded(image: Image.Image) -> Picture:
         alpha = np.asarray(image.getchannel("A"))
         alpha = None if bool((alpha == 255).all()) else alpha
         image = image.convert("RGB" if image.mode == "RGBA" else "L")
+    # Each step that has nothing to do would copy the picture.
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bit(image)
     image = metadata.to_srgb(image, icc)
-    return Picture(np.asarray(image.convert("RGB")), alpha, exif, notes, source)
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    return Picture(np.asarray(image), alpha, exif, notes, source)
 
 
 def _read_deep(source: Path | bytes, file: BinaryIO, name: str) -> Picture:
@@ -196,8 +199,19 @@ def ready(kind: str) -> None:
     """Have Pillow know this format. Raises ModuleNotFoundError where HEIC is not installed."""
     if kind in _PLUGINS:  # left to itself, Pillow would import its plugins for fifty formats
         importlib.import_module(f"PIL.{_PLUGINS[kind]}")
+        if kind == "TIFF":
+            _hush_libtiff()
     elif kind == "HEIF":
         importlib.import_module("pillow_heif").register_heif_opener(thumbnails=False)
+
+
+@lru_cache(maxsize=1)
+def _hush_libtiff() -> None:
+    # Pillow raises what libtiff cannot decode, but lets it print that on stderr as well.
+    with contextlib.suppress(Exception):
+        import ctypes
+
+        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 class _Quiet:
