@@ -44,7 +44,9 @@ def camera_exif(orientation: int = 1, thumbnail: bool = False) -> bytes:
     return bytes(block) + struct.pack(order + "H", 2) + listed + bytes(4) + jpeg
 
 
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="1" dc:title="Poppies"/></x:xmpmeta>'
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="1" dc:title="Poppies"/></x:xmpmeta>'
+)
 IPTC = b"\x1c\x02\x69\x00\x07Poppies\x1c\x02\x50\x00\x05Monet"
 NOTES = Notes(XMP, IPTC, (300.0, 300.0), b"a comment", (("Title", "Coquelicots é"),))
 
@@ -56,12 +58,21 @@ def seeds() -> dict[str, bytes]:
     image = Image.fromarray(pixels)
     alpha = np.tile(np.linspace(0, 255, 56).round().astype(np.uint8), (40, 1))
     clear = images.Picture(pixels, alpha, kept_exif(camera_exif()), NOTES)
-    deep = images.Picture(images.sixteen_bits(pixels), images.sixteen_bits(alpha), clear.exif, NOTES)
+    deep = images.Picture(
+        images.sixteen_bits(pixels), images.sixteen_bits(alpha), clear.exif, NOTES
+    )
     frames = [Image.fromarray(np.dstack([np.roll(pixels, n * 5, 1), alpha])) for n in range(4)]
-    film: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": 40, "loop": 0}
+    film: dict[str, Any] = {
+        "save_all": True,
+        "append_images": frames[1:],
+        "duration": 40,
+        "loop": 0,
+    }
     big = saved(image, "TIFF", big_tiff=True)
     files = {
-        "jpeg": saved(image, "JPEG", exif=camera_exif(6, True), xmp=XMP, comment=b"c", dpi=(72, 72)),
+        "jpeg": saved(
+            image, "JPEG", exif=camera_exif(6, True), xmp=XMP, comment=b"c", dpi=(72, 72)
+        ),
         "jpeg-written": writing.encode(clear, "JPEG"),
         "jpeg-progressive": saved(image, "JPEG", progressive=True, subsampling=0),
         "jpeg-grey": saved(image.convert("L"), "JPEG"),
@@ -109,7 +120,9 @@ def mutated(number: int) -> tuple[str, bytes]:
             case 2:
                 del data[max(8, at) :]
             case 3:
-                data[at : at + 4] = random.choice([b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4)])
+                data[at : at + 4] = random.choice(
+                    [b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4)]
+                )
             case 4:
                 data[at : at + 4] = random.integers(0, 256, 4, np.uint8).tobytes()
             case 5:
@@ -153,7 +166,13 @@ def bombs() -> dict[str, bytes]:
         return png.SIGNATURE + png.chunk(b"IHDR", head) + b"".join(rest)
 
     lines = good["gif-film"]
-    strips = [(256, 4, 1, 60_000), (257, 4, 1, 3_000), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    strips = [
+        (256, 4, 1, 60_000),
+        (257, 4, 1, 3_000),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+    ]
     strips += [(273, 4, 0x3FFFFFFF, 8), (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, 0x3FFFFFFF, 8)]
     head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(strips))
     tiff = head + b"".join(struct.pack("<HHII", *entry) for entry in strips)
@@ -176,7 +195,10 @@ def bombs() -> dict[str, bytes]:
         "gif canvas": lines[:6] + b"\xff\xff\xff\xff" + lines[10:],
         "gif frame": lines[:6] + b"\x00\x30\x00\x30" + lines[10:],
         "tiff strips": tiff + bytes(4),
-        "tiff loop": tiff[:8] + struct.pack("<H", 1) + struct.pack("<HHII", 34665, 4, 1, 8) + b"\x08\0\0\0",
+        "tiff loop": tiff[:8]
+        + struct.pack("<H", 1)
+        + struct.pack("<HHII", 34665, 4, 1, 8)
+        + b"\x08\0\0\0",
         "tiff next": tiff + b"\x08\0\0\0",
         "webp canvas": bytes(webp),
         "avif canvas": avif[:ispe] + struct.pack(">II", 14_000, 14_000) + avif[ispe + 8 :],

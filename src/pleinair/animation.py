@@ -213,16 +213,21 @@ def _write_film(
 ) -> None:
     """WebP and AVIF, whose writers in Pillow ask an image of many frames for one after another."""
     reading.ready(kind)
-    durations = [first[1]]
     film: Any = Image.fromarray(_rgba(first[0]))
-    at = 0
+    passed, at = first[1], 0
+    durations = [round(passed)]
 
     def seek(number: int) -> None:
-        nonlocal at
+        nonlocal at, passed
         while at < number:
-            picture, duration = next(frames)
-            film.paste(Image.fromarray(_rgba(picture)))
-            durations.append(duration)
+            frame = next(frames, None)
+            if frame is None and number < shown.count:
+                raise OutputError(f"{at + 1} frames came of an animation of {shown.count}.")
+            if frame is None:
+                raise EOFError
+            film.paste(Image.fromarray(_rgba(frame[0])))
+            durations.append(round(passed + frame[1]) - round(passed))
+            passed += frame[1]
             at += 1
 
     film.n_frames, film.seek, film.is_animated = shown.count, seek, True
@@ -231,3 +236,5 @@ def _write_film(
     if kind == "WEBP":
         options["loop"] = shown.loop
     film.save(file, kind, save_all=True, duration=durations, **options)
+    if next(frames, None) is not None:
+        raise OutputError(f"more frames came than the {shown.count} of the animation.")

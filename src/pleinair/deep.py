@@ -5,7 +5,9 @@ It decodes and encodes pixels; what else the files say is read and written elsew
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ from pleinair.metadata import srgb
 from pleinair.png import SIGNATURE
 
 Deep = NDArray[np.uint16]
+_SPACES = {1: b"GRAY", 3: b"RGB ", 4: b"CMYK"}
 _LOADERS = ("VipsForeignLoadPng", "VipsForeignLoadTiff")
 
 
@@ -82,20 +85,31 @@ def _opened(vips: Any, source: Path | bytes) -> Any:
 
 
 def _to_srgb(vips: Any, image: Any, icc: bytes | None) -> Any:
-    if icc and icc == srgb():
+    # A profile that does not fit its pixels is ignored, as viewers do.
+    if icc and (icc == srgb() or icc[16:20] != _SPACES.get(image.bands)):
         icc = None
     if icc or image.interpretation == "cmyk":
         own: dict[str, Any] = {"embedded": True} if icc else {}
         own |= {"input_profile": "cmyk"} if image.interpretation == "cmyk" else {}
         try:
-            return image.icc_transform("srgb", depth=16, **own).copy_memory()
+            return image.icc_transform(_srgb_file(), depth=16, **own).copy_memory()
         except vips.Error:
-            pass  # a profile that does not fit its pixels is ignored, as viewers do
+            pass  # a broken one likewise
     if image.bands < 3:
         return image[0]
     if image.interpretation in ("rgb16", "rgb", "srgb", "multiband"):
         return image[0:3]
     return image.colourspace("rgb16")[0:3]
+
+
+@lru_cache(maxsize=1)
+def _srgb_file() -> str:
+    # libvips takes profiles by name alone; its own sRGB differs by a few levels from what is sRGB.
+    handle, path = tempfile.mkstemp(prefix="pleinair-", suffix=".icc")
+    with os.fdopen(handle, "wb") as file:
+        file.write(srgb())
+    atexit.register(Path(path).unlink, missing_ok=True)
+    return path
 
 
 def _array(image: Any) -> Deep:

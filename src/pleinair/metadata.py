@@ -57,6 +57,7 @@ def exif_of(image: Image.Image) -> bytes | None:
         return kept_exif(raw)
     with contextlib.suppress(Exception):  # a broken EXIF block is no reason not to paint
         exif = image.getexif()
+        exif.pop(tiff.ORIENTATION, None)  # it may be all that there is, made up from the XMP
         if image.format == "TIFF":
             for number in tiff.LAYOUT:
                 exif.pop(number, None)
@@ -138,7 +139,8 @@ def _without_resource(data: bytes) -> bytes:
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     with contextlib.suppress(Exception):
         across, down = (float(value) for value in image.info["dpi"])
-        if 1 <= across <= 65_535 and 1 <= down <= 65_535:
+        # Pillow says 1 for a TIFF that says nothing.
+        if 1 < across <= 65_535 and 1 < down <= 65_535:
             return across, down
     return None
 
