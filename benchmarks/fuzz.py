@@ -22,8 +22,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-GOOD = ("picture", "large picture", "frames", "ImageError")
-
 
 def work(wire: Connection, memory: int) -> None:
     """Answer numbers with the kind of a file, its outcome, and what was said of it."""
@@ -70,6 +68,7 @@ def main() -> int:
     parser.add_argument("--memory", type=float, default=6.0, help="GiB that a worker may take")
     options = parser.parse_args()
     from tests.broken import seeds
+    from tests.test_fuzz_images import GOOD
 
     names = sorted(seeds())
     counts: dict[str, Counter[str]] = {}

@@ -56,13 +56,9 @@ def exif_of(image: Image.Image) -> bytes | None:
     if isinstance(raw, bytes) and raw:
         return kept_exif(raw)
     with contextlib.suppress(Exception):  # a broken EXIF block is no reason not to paint
-        exif = image.getexif()
-        exif.pop(tiff.ORIENTATION, None)  # it may be all that there is, made up from the XMP
-        if image.format == "TIFF":
-            for number in tiff.LAYOUT:
-                exif.pop(number, None)
-        if exif:
-            return kept_exif(exif.tobytes())
+        exif = image.getexif().tobytes().removeprefix(EXIF_HEADER)
+        tags = tiff.of_the_photo(tiff.read(io.BytesIO(exif)))
+        return EXIF_HEADER + tiff.block(tags) if tags else None
     return None
 
 

@@ -10,7 +10,6 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -139,6 +138,8 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _delay(milliseconds: float) -> tuple[int, int]:
+    from fractions import Fraction  # most runs write no animation
+
     seconds = Fraction(min(max(milliseconds, 0.0), 65_535_000.0)) / 1000
     for denominator in (65_535, 1_000, 100, 10):
         near = seconds.limit_denominator(denominator)

@@ -211,7 +211,7 @@ def _hush_libtiff() -> None:
     with contextlib.suppress(Exception):
         import ctypes
 
-        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+        ctypes.CDLL(str(importlib.import_module("PIL._imaging").__file__)).TIFFSetErrorHandler(None)
 
 
 class _Quiet:

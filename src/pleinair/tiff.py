@@ -27,7 +27,7 @@ _LARGEST = 16 * 2**20  # bytes of a tag; maker notes and previews stay far below
 _LARGEST_BLOCK = 64 * 2**20
 
 # What tells how a file's own pixels are stored or shown, and nothing of the photo.
-LAYOUT = {
+_LAYOUT = {
     *(254, 255, WIDTH, LENGTH, BITS, COMPRESSION, 262, 263, 264, 265, 266, 273, ORIENTATION, 277),
     *(278, 279, 280, 281, X_RESOLUTION, Y_RESOLUTION, 284, 288, 289, 290, 291, 292, 293),
     *(RESOLUTION_UNIT, 301, 317, 318, 319, 320, 321, TILE_WIDTH, 323, 324, 325, 330, 332, 334),
@@ -139,7 +139,7 @@ def _swapped(data: bytes, kind: int) -> bytes:
 
 def of_the_photo(tags: Tags) -> Tags:
     """The tags that an EXIF block would hold: without those about a file's own pixels."""
-    kept = {number: tag for number, tag in tags.items() if number not in LAYOUT}
+    kept = {number: tag for number, tag in tags.items() if number not in _LAYOUT}
     return kept | {number: tags[number] for number in (EXIF, GPS) if number in tags}
 
 
