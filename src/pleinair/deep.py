@@ -10,12 +10,11 @@ import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import tiff
 from pleinair.config import PAINT
 from pleinair.errors import ImageError
 from pleinair.metadata import srgb
@@ -24,20 +23,6 @@ from pleinair.png import SIGNATURE
 Deep = NDArray[np.uint16]
 _SPACES = {1: b"GRAY", 3: b"RGB ", 4: b"CMYK"}
 _LOADERS = ("VipsForeignLoadPng", "VipsForeignLoadTiff")
-
-
-def is_deep(file: BinaryIO) -> bool:
-    """Whether a file's header is that of a PNG or TIFF of 16-bit whole numbers."""
-    file.seek(0)
-    head = file.read(26)
-    if head.startswith(SIGNATURE):
-        return len(head) == 26 and head[24] == 16
-    if head[:2] not in (b"II", b"MM"):
-        return False
-    tags = tiff.read(file)
-    bits = tags[tiff.BITS].numbers() if tiff.BITS in tags else ()
-    kinds = tags[tiff.SAMPLE_FORMAT].numbers() if tiff.SAMPLE_FORMAT in tags else (1,)
-    return bool(bits) and set(bits) == {16} and set(kinds) == {1}
 
 
 def read(source: Path | bytes, name: str) -> tuple[Deep, Deep | None, bytes | None]:

@@ -1,10 +1,13 @@
 """Pictures in and out: the door to the rooms that know pixels, files, metadata and animations.
 
 `pictures` knows arrays, `reading` and `writing` files, `metadata` and `tiff` what these say beside
-their pixels, `deep` 16 bits a channel, `animation` and `gif` frames.
+their pixels, `deep` 16 bits a channel, `animation`, `gif` and `png` frames.
 """
 
-from pleinair.animation import Animation, encode_any, read_any, write_any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from pleinair.metadata import Notes
 from pleinair.pictures import (
     Batch,
@@ -32,6 +35,9 @@ from pleinair.pictures import (
 )
 from pleinair.reading import from_pil, probe, read, read_small, read_square
 from pleinair.writing import can_write, check_output, encode, format_of, suffix_for, write
+
+if TYPE_CHECKING:
+    from pleinair.animation import Animation, encode_any, read_any, write_any
 
 __all__ = [
     "Animation",
@@ -73,3 +79,11 @@ __all__ = [
     "write",
     "write_any",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pleinair import animation  # for those who ask for it
+
+    return getattr(animation, name)

@@ -12,11 +12,14 @@ import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from PIL import Image, ImageCms
+from PIL import Image
 
 from pleinair import tiff
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 EXIF_HEADER = b"Exif\0\0"
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
@@ -259,6 +262,8 @@ def tiff_tags(exif: bytes | None, notes: Notes, profile: bytes | None) -> tiff.T
 @lru_cache(maxsize=1)
 def srgb() -> bytes:
     """A small ICC profile of sRGB, the same bytes at any time."""
+    from PIL import ImageCms  # many photos have no profile
+
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     date = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
     return made[:24] + date + made[36:]
@@ -268,6 +273,8 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """RGB, L or CMYK pixels with this profile as RGB in sRGB; without one, as they are."""
     if not icc or icc == srgb() or image.mode not in ("RGB", "L", "CMYK"):
         return image
+    from PIL import ImageCms
+
     try:
         converted = ImageCms.applyTransform(image, _transform(icc, image.mode))
     except (ImageCms.PyCMSError, OSError, ValueError):
@@ -277,6 +284,8 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    from PIL import ImageCms
+
     # A folder's photos share a profile, and building this takes longer than decoding a small one.
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
     target = ImageCms.ImageCmsProfile(io.BytesIO(srgb()))

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from pleinair import deep, metadata, png, tiff
+from pleinair import metadata, tiff
 from pleinair.config import PAINT
 from pleinair.errors import ImageError
 from pleinair.pictures import (
@@ -30,6 +30,7 @@ from pleinair.pictures import (
 )
 
 _PLUGINS = {"WEBP": "WebPImagePlugin", "AVIF": "AvifImagePlugin", "TIFF": "TiffImagePlugin"}
+_PNG = b"\x89PNG\r\n\x1a\n"
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
 
 
@@ -45,7 +46,7 @@ def read(source: Path | bytes) -> Picture:
     """
     name = name_of(source)
     with told(name), opened_file(source) as file:
-        if deep.is_deep(file):
+        if _is_deep(file):
             return _read_deep(source, file, name)
         image = opened_image(file)
         check_size(image, name)
@@ -105,6 +106,8 @@ def from_loaded(image: Image.Image) -> Picture:
     icc = image.info.get("icc_profile") or None
     exif, notes, source = metadata.exif_of(image), metadata.notes_of(image), _source(image)
     if metadata.orientation_of(image) != 1:
+        from PIL import ImageOps  # many photos are upright
+
         image = ImageOps.exif_transpose(image)
     alpha = None
     if image.has_transparency_data:
@@ -120,7 +123,23 @@ def from_loaded(image: Image.Image) -> Picture:
     return Picture(np.asarray(image), alpha, exif, notes, source)
 
 
+def _is_deep(file: BinaryIO) -> bool:
+    """Whether a file's header is that of a PNG or TIFF of 16-bit whole numbers."""
+    file.seek(0)
+    head = file.read(26)
+    if head.startswith(_PNG):
+        return len(head) == 26 and head[24] == 16
+    if head[:2] not in (b"II", b"MM"):
+        return False
+    tags = tiff.read(file)
+    bits = tags[tiff.BITS].numbers() if tiff.BITS in tags else ()
+    kinds = tags[tiff.SAMPLE_FORMAT].numbers() if tiff.SAMPLE_FORMAT in tags else (1,)
+    return bool(bits) and set(bits) == {16} and set(kinds) == {1}
+
+
 def _read_deep(source: Path | bytes, file: BinaryIO, name: str) -> Picture:
+    from pleinair import deep, png  # most photos have 8 bits
+
     pixels, alpha, icc = deep.read(source, name)
     file.seek(0)
     is_png = file.read(1) == b"\x89"
@@ -176,7 +195,7 @@ def kind_of(head: bytes) -> str:
     """Pillow's name of the format whose files begin with these 64 bytes, or ""."""
     for start, kind in (
         (b"\xff\xd8\xff", "JPEG"),
-        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (_PNG, "PNG"),
         (b"GIF8", "GIF"),
         (b"BM", "BMP"),
         (b"II*\0", "TIFF"),

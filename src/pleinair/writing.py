@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pleinair import deep, files, gif, metadata, png, reading, tiff
+from pleinair import files, metadata, reading, tiff
 from pleinair.config import PAINT
 from pleinair.errors import OutputError
 from pleinair.pictures import Picture, in_eight_bits, on_white, to_array
@@ -83,6 +82,8 @@ def format_of(data: bytes) -> str:
 
 
 def _has_heif() -> bool:
+    import importlib.util
+
     return importlib.util.find_spec("pillow_heif") is not None
 
 
@@ -134,10 +135,14 @@ def _encoded(picture: Picture, kind: str, quality: int | None, strip: bool) -> b
         return tiff.appended(pixels, tags) if tags else pixels
     options = metadata.options(kind, exif, notes, profile)
     if kind == "PNG" and picture.deep:
+        from pleinair import deep, png
+
         husk = saved(Image.new("L", (1, 1)), kind, options)
         return png.filled(husk, deep.png(to_array(picture)))
     picture = in_eight_bits(picture)
     if kind == "GIF":
+        from pleinair import gif
+
         return gif.still(picture.pixels, picture.alpha, notes.comment)
     reading.ready(kind)
     pixels_shown = to_array(picture) if kind in _WITH_ALPHA else on_white(picture)
@@ -177,6 +182,8 @@ def _tiff_pixels(picture: Picture) -> bytes:
     source = picture.source
     kept = source.compression if source.compression in _COMPRESSIONS else _DEFLATE
     if picture.deep or source.tiled:
+        from pleinair import deep
+
         return deep.tiff_file(pixels, _COMPRESSIONS.get(kept, "deflate"), source.tiled)
     reading.ready("TIFF")
     options: dict[str, Any] = {"compression": kept}
