@@ -53,6 +53,25 @@ def test_grey_of_sixteen_bits_keeps_its_levels(kind, tmp_path):
         assert np.array_equal(found.pixels, np.repeat(levels[:, :, None], 3, axis=2))
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_a_deep_tiff_that_pillow_does_not_know_keeps_what_it_says(big):
+    vips = pytest.importorskip("pyvips")
+    two = np.ascontiguousarray(np.dstack([DEEP[:, :, 0], ALPHA]))
+    image = vips.Image.new_from_memory(two.data, 44, 30, 2, "ushort").copy(interpretation="grey16")
+    options = {"xres": 300 / 25.4, "yres": 300 / 25.4, "resunit": "cm", "bigtiff": big}
+    found = images.read(image.tiffsave_buffer(compression="lzw", **options))
+    assert np.array_equal(found.pixels[:, :, 1], DEEP[:, :, 0])
+    assert np.array_equal(found.alpha, ALPHA)
+    assert found.notes.dpi == pytest.approx((300, 300), rel=1e-3)
+    assert found.source.compression == "tiff_lzw"
+
+
+@pytest.mark.parametrize("name", ["a[page=3].png", "ü b.tif"])
+def test_deep_pictures_may_have_odd_names(name, tmp_path):
+    images.write(images.Picture(DEEP), tmp_path / name)
+    assert np.array_equal(images.read(tmp_path / name).pixels, DEEP)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_deep_pictures_are_turned_like_others(kind, orientation):

@@ -126,10 +126,11 @@ def test_an_xmp_packet_becomes_true_of_a_painting():
     )
 
 
+@pytest.mark.parametrize("depth", [images.eight_bits, images.sixteen_bits])
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
-def test_an_orientation_in_the_xmp_alone_is_applied_once(kind):
+def test_an_orientation_in_the_xmp_alone_is_applied_once(kind, depth):
     turned = XMP.replace(b'Orientation="1"', b'Orientation="6"')
-    photo = images.Picture(picture(24, 40), notes=Notes(xmp=turned))
+    photo = images.Picture(depth(picture(24, 40)), notes=Notes(xmp=turned))
     found = images.read(images.encode(photo, kind))
     assert found.size == (24, 40)
     assert images.read(images.encode(found, kind)).size == (24, 40)

@@ -53,6 +53,19 @@ def notes_of(image: Image.Image) -> Notes:
     return Notes(_xmp(image), _iptc(image), _dpi(image), _comment(image), _texts(image))
 
 
+def notes_of_tiff(tags: tiff.Tags) -> Notes:
+    """The same of a TIFF file's tags, whatever its pixels are."""
+    xmp = tags[tiff.XMP].data if tiff.XMP in tags else b""
+    iptc = tags[tiff.IPTC].data if tiff.IPTC in tags else b""
+    dpi = None
+    with contextlib.suppress(KeyError, struct.error, ZeroDivisionError):
+        places = (tiff.X_RESOLUTION, tiff.Y_RESOLUTION)
+        across, down = (a / b for a, b in (struct.unpack("<II", tags[n].data) for n in places))
+        inches = {2: 1.0, 3: 2.54}[sum(tags[tiff.RESOLUTION_UNIT].numbers())]
+        dpi = _sensible(across * inches, down * inches)
+    return Notes(kept_xmp(xmp) or None, iptc if iptc[:1] == b"\x1c" else None, dpi)
+
+
 def exif_of(image: Image.Image) -> bytes | None:
     """A PIL image's EXIF block as a painting keeps it, with its "Exif" header, or None."""
     raw = image.info.get("exif")
@@ -71,6 +84,17 @@ def orientation_of(image: Image.Image) -> int:
         held = int(image.getexif().get(tiff.ORIENTATION, 1))
         return held if 1 <= held <= 8 else 1
     return 1
+
+
+def orientation_of_tiff(tags: tiff.Tags) -> int:
+    """The same of a TIFF file's tags."""
+    if tiff.ORIENTATION in tags:
+        held = sum(tags[tiff.ORIENTATION].numbers())
+    else:
+        xmp = tags[tiff.XMP].data if tiff.XMP in tags else b""
+        found = re.search(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*(\d)""", xmp)
+        held = int(found[1]) if found else 1
+    return held if 1 <= held <= 8 else 1
 
 
 def exif_of_tiff(file: BinaryIO) -> bytes | None:
@@ -138,10 +162,13 @@ def _without_resource(data: bytes) -> bytes:
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     with contextlib.suppress(Exception):
         across, down = (float(value) for value in image.info["dpi"])
-        # Pillow says 1 for a TIFF that says nothing.
-        if 1 < across <= 65_535 and 1 < down <= 65_535:
-            return across, down
+        return _sensible(across, down)
     return None
+
+
+def _sensible(across: float, down: float) -> tuple[float, float] | None:
+    # Pillow says 1 for a TIFF that says nothing.
+    return (across, down) if 1 < across <= 65_535 and 1 < down <= 65_535 else None
 
 
 def _comment(image: Image.Image) -> bytes | None:

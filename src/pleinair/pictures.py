@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pleinair.errors import ImageError
-from pleinair.metadata import Notes
+from pleinair.metadata import Notes, srgb
 
 Pixels = NDArray[np.uint8]  # HWC, RGB, 0 to 255
 Deep = NDArray[np.uint16]  # HWC, RGB, 0 to 65,535
@@ -105,6 +105,8 @@ def to_pil(picture: Picture) -> Image.Image:
     image = Image.fromarray(to_array(in_eight_bits(picture)))
     if picture.exif:
         image.info["exif"] = picture.exif
+    if picture.source.profile:
+        image.info["icc_profile"] = srgb()
     return image
 
 

@@ -31,6 +31,8 @@ from pleinair.pictures import (
 
 _PLUGINS = {"WEBP": "WebPImagePlugin", "AVIF": "AvifImagePlugin", "TIFF": "TiffImagePlugin"}
 _PNG = b"\x89PNG\r\n\x1a\n"
+# Pillow's names of those of a TIFF that a painting keeps.
+_COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 8: "tiff_adobe_deflate", 32_773: "packbits"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
 
 
@@ -142,18 +144,22 @@ def _read_deep(source: Path | bytes, file: BinaryIO, name: str) -> Picture:
 
     pixels, alpha, icc = deep.read(source, name)
     file.seek(0)
-    is_png = file.read(1) == b"\x89"
-    # Pillow reads what the file says: of a TIFF without its pixels, of a PNG around a single one.
-    image = opened_image(io.BytesIO(png.husk(file)) if is_png else file)
-    if is_png:
+    if file.read(1) == _PNG[:1]:
+        # Pillow reads what the file says, around a single pixel.
+        image = opened_image(io.BytesIO(png.husk(file)))
         image.load()
-        exif, held = metadata.exif_of(image), metadata.orientation_of(image)
+        exif, notes = metadata.exif_of(image), metadata.notes_of(image)
+        held, made = metadata.orientation_of(image), _source(image)
     else:
-        exif, held = metadata.exif_of_tiff(file), metadata.orientation_of(image)
-    made = replace(_source(image), profile=icc is not None, tiled=not is_png and _is_tiled(file))
+        # Of TIFF, Pillow does not know all kinds of pixels that libvips knows.
+        tags = tiff.read(file)
+        exif, notes = metadata.exif_of_tiff(file), metadata.notes_of_tiff(tags)
+        held = metadata.orientation_of_tiff(tags)
+        coded = sum(tags[tiff.COMPRESSION].numbers()) if tiff.COMPRESSION in tags else 1
+        made = Source("TIFF", compression=_COMPRESSIONS.get(coded, ""), tiled=_is_tiled(file))
     pixels = _upright(pixels, held)
     alpha = None if alpha is None else _upright(alpha, held)
-    return Picture(pixels, alpha, exif, metadata.notes_of(image), made)
+    return Picture(pixels, alpha, exif, notes, replace(made, profile=icc is not None))
 
 
 def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
