@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pleinair import images, png, tiff
-from pleinair.metadata import EXIF_HEADER, Notes, kept_exif, kept_xmp, srgb
+from pleinair.metadata import EXIF_HEADER, Notes, kept_exif, kept_xmp, orientation_of_tiff, srgb
 
 from .broken import IPTC, NOTES, XMP, camera_exif, saved
 from .conftest import picture
@@ -126,11 +126,23 @@ def test_an_xmp_packet_becomes_true_of_a_painting():
     )
 
 
-@pytest.mark.parametrize("depth", [images.eight_bits, images.sixteen_bits])
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+TURNED = XMP.replace(b'Orientation="1"', b'Orientation="6"')
+
+
+def test_the_orientation_of_a_deep_tiff_may_stand_in_its_xmp():
+    tags = {tiff.XMP: tiff.Tag(tiff.BYTE, TURNED)}
+    assert orientation_of_tiff(tags) == 6
+    assert orientation_of_tiff(tags | {tiff.ORIENTATION: tiff.Tag(tiff.SHORT, b"\3\0")}) == 3
+    assert orientation_of_tiff({tiff.ORIENTATION: tiff.Tag(tiff.SHORT, b"\x63\0")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "depth"),
+    [(kind, images.eight_bits) for kind in ("PNG", "TIFF", "WEBP", "JPEG")]
+    + [("PNG", images.sixteen_bits)],
+)
 def test_an_orientation_in_the_xmp_alone_is_applied_once(kind, depth):
-    turned = XMP.replace(b'Orientation="1"', b'Orientation="6"')
-    photo = images.Picture(depth(picture(24, 40)), notes=Notes(xmp=turned))
+    photo = images.Picture(depth(picture(24, 40)), notes=Notes(xmp=TURNED))
     found = images.read(images.encode(photo, kind))
     assert found.size == (24, 40)
     assert images.read(images.encode(found, kind)).size == (24, 40)
