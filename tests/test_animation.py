@@ -198,6 +198,18 @@ def test_too_many_frames_are_refused(monkeypatch):
         images.read_any(data)
 
 
+def test_a_gif_frame_that_reaches_over_its_canvas_is_cut():
+    data = bytearray(images.encode_any(film(frames_of(3), [50] * 3), "GIF"))
+    width = data.index(SIZE[0].to_bytes(2, "little") + SIZE[1].to_bytes(2, "little"))
+    data[width : width + 2] = (SIZE[0] - 6).to_bytes(2, "little")
+    first = images.read_any(bytes(data))  # whose first frame says how large it is
+    assert first.size == SIZE
+    places = [at for at in range(len(data)) if data[at : at + 2] == b"\0,"]
+    data[places[-1] + 2 : places[-1] + 4] = (30).to_bytes(2, "little")
+    found = images.read_any(bytes(data))
+    assert {picture_.size for picture_, _ in found.frames} == {SIZE}
+
+
 def test_a_failing_painter_is_heard_through_the_writer():
     def frames():
         yield frames_of(1)[0], 50

@@ -58,23 +58,37 @@ def read_any(source: Path | bytes) -> Picture | Animation:
         lossless = kind == "WEBP" and reading.is_lossless_webp(file)
         width, height = image.size
         size = (height, width) if metadata.orientation_of(image) >= 5 else (width, height)
-    frames = _frames(source, name, range(first, count), lossless)
+    frames = _frames(source, name, size, range(first, count), lossless)
     return Animation(kind, size, loop, count - first, frames)
 
 
 def _check_length(image: Image.Image, count: int, name: str) -> None:
-    frame = image.width * image.height
-    if frame > PAINT.max_frame_pixels:
-        raise ImageError(
-            f"{name} has frames of {image.width}x{image.height} pixels, more than "
-            f"{PAINT.max_frame_pixels:,}; make them smaller first."
-        )
-    pixels = count * frame
+    _check_frame(image, name)
+    pixels = count * image.width * image.height
     if count > PAINT.max_frames or pixels > PAINT.max_film_pixels:
         raise ImageError(
             f"{name} has {count:,} frames of {image.width}x{image.height} pixels, more than "
             f"{PAINT.max_frames:,} or than {PAINT.max_film_pixels:,} pixels; make it shorter first."
         )
+
+
+def _check_frame(image: Image.Image, name: str) -> None:
+    if image.width * image.height > PAINT.max_frame_pixels:
+        raise ImageError(
+            f"{name} has frames of {image.width}x{image.height} pixels, more than "
+            f"{PAINT.max_frame_pixels:,}; make them smaller first."
+        )
+
+
+def _cropped(picture: Picture, size: tuple[int, int]) -> Picture:
+    if picture.size == size:
+        return picture
+    part = slice(0, size[1]), slice(0, size[0])
+    alpha = None if picture.alpha is None else picture.alpha[part]
+    picture = replace(picture, pixels=picture.pixels[part], alpha=alpha)
+    if picture.size != size:
+        raise ValueError(f"a frame of {picture.size[0]}x{picture.size[1]} pixels")
+    return picture
 
 
 def _loop(image: Image.Image) -> int:
@@ -84,7 +98,9 @@ def _loop(image: Image.Image) -> int:
     return int(loop or 0)
 
 
-def _frames(source: Path | bytes, name: str, numbers: range, lossless: bool) -> Iterator[Frame]:
+def _frames(
+    source: Path | bytes, name: str, size: tuple[int, int], numbers: range, lossless: bool
+) -> Iterator[Frame]:
     with reading.told(name):
         file = reading.opened_file(source)
     with file:
@@ -93,8 +109,11 @@ def _frames(source: Path | bytes, name: str, numbers: range, lossless: bool) -> 
             with reading.told(name):
                 image = image or reading.opened_image(file)
                 image.seek(number)
+                _check_frame(image, name)
                 image.load()
                 picture = reading.from_loaded(image)
+                # A GIF's frame may reach over its canvas, and Pillow makes that larger.
+                picture = _cropped(picture, size)
                 duration = max(0.0, float(image.info.get("duration") or 0))
             yield replace(picture, source=replace(picture.source, lossless=lossless)), duration
 
