@@ -231,11 +231,11 @@ def test_sizes_of_memory():
         ("2g", 2**31),
         ("2GiB", 2**31),
         ("512 MB", 2**29),
-        ("100000000", 100_000_000),
-        ("65536K", 2**26),
+        ("1000000000", 1_000_000_000),
+        ("655360K", 655_360 * 2**10),
     ):
         assert size_of(text) == size
-    for text in ("", "G", "-1G", "1.2.3G", "1e9", "9999999999T"):
+    for text in ("", "G", "100M", "-1G", "1.2.3G", "1e9", "9999999999T"):
         with pytest.raises(UsageError):
             size_of(text)
 

@@ -114,7 +114,7 @@ def test_what_is_given_comes_back_in_kind(tmp_path):
 
 def test_bytes_of_a_format_that_cannot_be_written_come_back_as_png():
     buffer = io.BytesIO()
-    Image.fromarray(picture(9, 9)).save(buffer, "GIF")
+    Image.fromarray(picture(9, 9)).save(buffer, "PPM")
     answer = copyist().paint(buffer.getvalue())
     assert Image.open(io.BytesIO(answer)).format == "PNG"
 

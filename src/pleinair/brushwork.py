@@ -317,6 +317,24 @@ def _bands(height: int, width: int) -> list[Box]:
     return [Box(at, 0, min(height, at + rows), width) for at in range(0, height, rows)]
 
 
+def kept_statistics() -> Adjust:
+    """For pictures that follow each other: a layer's statistics stay while they hardly change."""
+    kept: dict[int, Statistics] = {}
+
+    def adjust(layer: int, found: Statistics) -> Statistics:
+        before = kept.get(layer)
+        if before is not None:
+            deviation = np.sqrt(before[1]) + np.float32(1e-6)
+            moved = np.abs(found[0] - before[0]) / deviation
+            spread = np.abs(np.sqrt(found[1]) / deviation - 1)
+            if float(np.mean(moved)) + float(np.mean(spread)) < PAINT.kept_drift:
+                return before
+        kept[layer] = found
+        return found
+
+    return adjust
+
+
 def check_look(look: Look) -> None:
     """Raise UsageError where a setting is out of its range."""
     for name, value, low, high in (

@@ -268,8 +268,12 @@ class PaintSettings:
     """Defaults and limits of painting."""
 
     painter: str = "monet"
-    jpeg_quality: int = 92
+    jpeg_quality: int = 92  # and of WebP; where the photo's own is not known
+    avif_quality: int = 80  # and of HEIC, which at this number look like a JPEG of 92
     max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
+    max_frame_pixels: int = 40_000_000  # of an animation; 8K has 33 million
+    max_film_pixels: int = 4_000_000_000  # of all its frames together
+    max_frames: int = 20_000
     sheet_height: int = 512  # pixels of each picture on a sheet
     max_layers: int = 16
     memory: int = 1400 * 2**20  # bytes that painting takes where as much is free
@@ -283,6 +287,7 @@ class PaintSettings:
     trial_runs: int = 3  # of which the fastest counts
     trial_tolerance: float = 0.02  # from the processor's result, in units of [-1, 1]
     sessions_kept: int = 4  # networks with their statistics, compiled
+    kept_drift: float = 0.2  # of statistics between frames of one scene, in deviations
     band_pixels: int = 2**21  # of a painting that are finished at a time
     least_brush: float = 0.25
     most_brush: float = 8.0
@@ -315,7 +320,7 @@ class FolderSettings:
     small_pixels: int = 600_000  # up to which photos are faster side by side, a core each
     most_jobs: int = 256
     pictures_ahead: int = 4  # decoded while others are painted, as far as bytes allow
-    bytes_ahead: int = 256 * 2**20
+    bytes_ahead: int = 128 * 2**20
     files_together: int = 64  # put on the disk in one go ...
     seconds_together: float = 0.5  # ... or all that come within so long
     settle_seconds: float = 1.0  # without a change after which an arriving photo is whole
@@ -455,6 +460,10 @@ PICTURE_SUFFIXES = frozenset(
         ".pgm",
         ".avif",
         ".jfif",
+        ".apng",
+        ".heic",
+        ".heif",
+        ".hif",
     ]
 )
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])

@@ -7,46 +7,53 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from pleinair import brushwork, files, hub, images, memory
-from pleinair.config import PAINT, Look, PaintOptions
+from pleinair.config import FOLDERS, PAINT, Look, PaintOptions
 from pleinair.errors import ImageError
-from pleinair.images import Picture
+from pleinair.images import Animation, Picture
 from pleinair.painter import Painter
 
+Shown = Picture | Animation
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
 def load(name: str | Path, threads: int, options: PaintOptions, shares: int) -> Painter:
     """A painter for one of `shares` places side by side; threads: 0 takes every core."""
     allowed = memory.allowed(options.memory)
-    share = max(PAINT.least_memory, allowed // shares)
+    # While one is painted, the next are decoded.
+    share = max(PAINT.least_memory, (allowed - FOLDERS.bytes_ahead) // shares)
     return Painter.load(name, threads=threads, memory=share, device=options.device)
 
 
-def read(source: Path | bytes) -> Picture:
-    """A photo from its file or its bytes. Raises ImageError."""
+def read(source: Path | bytes) -> Shown:
+    """A photo or an animation from its file or its bytes. Raises ImageError."""
     if isinstance(source, Path):
         _check_regular(source)
-    return images.read(source)
+    return images.read_any(source)
 
 
-def paint(painter: Painter, picture: Picture, look: Look, told: Told) -> Picture:
-    """The painting of a picture."""
-    return painter.paint_picture(picture, look, told)
+def held(shown: Shown) -> int:
+    """Bytes of memory that what was read takes; of an animation, a frame of it."""
+    if isinstance(shown, Picture):
+        return int(shown.pixels.nbytes)
+    return 4 * shown.size[0] * shown.size[1]
 
 
-def encode(painting: Picture, target: Path, options: PaintOptions) -> bytes:
+def paint(painter: Painter, shown: Shown, look: Look, told: Told) -> Shown:
+    """The painting of a picture; an animation's frames are painted while they are encoded."""
+    return painter.paint_any(shown, look, told)
+
+
+def encode(painting: Shown, target: Path, options: PaintOptions) -> bytes:
     """The bytes of the file `target`. Raises OutputError."""
-    if options.strip:
-        painting = replace(painting, exif=None)
-    quality = PAINT.jpeg_quality if options.quality is None else options.quality
-    return images.encode(painting, images.kind_for(target), quality)
+    kind = images.kind_for(target)
+    return images.encode_any(painting, kind, options.quality, options.strip)
 
 
-def layers(painter: Painter, picture: Picture, look: Look) -> int:
+def layers(painter: Painter, picture: Shown, look: Look) -> int:
     """How often a picture is painted."""
     width, height = picture.size
     return len(brushwork.layer_sizes(height, width, painter.spec, look))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pleinair import easel, files, tree
 from pleinair.config import FOLDERS, LOOK, PAINT, PAINT_OPTIONS, Look, PaintOptions
+from pleinair.easel import Shown
 from pleinair.errors import OutputError, PleinairError
-from pleinair.images import Picture
 from pleinair.ledger import Entry, Ledger, mark_of
 from pleinair.painter import Painter, check_target
 from pleinair.tree import LEDGER, Job
@@ -184,7 +184,7 @@ class Studio:
             line.stop()
             self._threads = [thread for thread in line.threads if thread.is_alive()]
 
-    def place(self, picture: Picture, count: int) -> tuple[int, Painter]:
+    def place(self, picture: Shown, count: int) -> tuple[int, Painter]:
         """How many places a picture takes, and the painter to paint it there."""
         if self._jobs is not None:
             return 1, self._load(max(1, self._cores // self._jobs), self._jobs)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
 from pleinair.recipes import spec_from_dict
 from pleinair.runtime import Engine, Measuring
+
+if TYPE_CHECKING:
+    from pleinair.images import Animation
 
 Photo = TypeVar("Photo", bound=Any)
 
@@ -103,10 +107,11 @@ class Painter:
     ) -> Photo:
         """Paint a photo and return the kind that was given, in its size.
 
-        photo: a uint8 array (H, W, 3 or 4) or (H, W), a PIL image, the bytes of a picture file,
-        or a path. An array comes back as RGB, with its alpha if it had one; bytes in the same file
-        format where it can be written, else as PNG; a path is painted to `out`, by default
-        `<name>.monet.jpg` beside it (.png of a PNG, and so on), whose path is returned.
+        photo: a uint8 or uint16 array (H, W, 3 or 4) or (H, W), a PIL image, the bytes of a
+        picture file, or a path; of an animation every frame is painted. An array comes back as
+        RGB, with its alpha if it had one; bytes in the same file format where it can be written,
+        else as PNG; a path is painted to `out`, by default `<name>.monet.jpg` beside it (.png of
+        a PNG, and so on), whose path is returned.
         look: brush, strength, colours and layers. A photo is painted in layers, each over the one
         before at about twice its size, so that strokes of all sizes meet; by default once where
         the longer side has up to 724 pixels and once more for each doubling, and always once with
@@ -120,11 +125,11 @@ class Painter:
                 source = Path(photo)
                 target = Path(out) if out is not None else default_output(source)
                 check_target(target, source, force)
-                images.write(self.paint_picture(images.read(source), look), target)
+                images.write_any(self.paint_any(images.read_any(source), look), target)
                 result = type(photo)(target)
             case bytes():
                 kind = images.format_of(photo)
-                result = images.encode(self.paint_picture(images.read(photo), look), kind)
+                result = images.encode_any(self.paint_any(images.read_any(photo), look), kind)
             case _ if images.is_pil(photo):
                 result = images.to_pil(self.paint_picture(images.from_pil(photo), look))
             case np.ndarray():
@@ -138,9 +143,44 @@ class Painter:
     def paint_picture(
         self, picture: Picture, look: Look = LOOK, told: Told | None = None
     ) -> Picture:
-        """Paint a Picture: same size, same alpha, same metadata. told: hears the part done."""
-        pixels = images.on_white(picture)
-        return replace(picture, pixels=self.paint_pixels(pixels, look, told=told))
+        """Paint a Picture: same size, depth, alpha and metadata. told: hears the part done."""
+        painted = self.paint_pixels(images.for_painting(picture), look, told=told)
+        return images.finished(picture, painted)
+
+    def paint_animation(
+        self, animation: Animation, look: Look = LOOK, told: Told | None = None
+    ) -> Animation:
+        """Paint every frame of an animation, each when it is asked for; times are kept.
+
+        Frames that resemble each other are painted with the same statistics, so that what stands
+        still does not flicker.
+        """
+        adjust = brushwork.kept_statistics()
+
+        def frames() -> Iterator[tuple[Picture, float]]:
+            for number, (picture, duration) in enumerate(animation.frames):
+                pixels = self.paint_pixels(images.for_painting(picture), look, adjust)
+                if told:
+                    told((number + 1) / animation.count)
+                yield images.finished(picture, pixels), duration
+
+        return replace(animation, frames=frames())
+
+    @overload
+    def paint_any(self, shown: Picture, look: Look = ..., told: Told | None = ...) -> Picture: ...
+
+    @overload
+    def paint_any(
+        self, shown: Animation, look: Look = ..., told: Told | None = ...
+    ) -> Animation: ...
+
+    def paint_any(
+        self, shown: Picture | Animation, look: Look = LOOK, told: Told | None = None
+    ) -> Picture | Animation:
+        """`paint_picture` or `paint_animation`."""
+        if isinstance(shown, Picture):
+            return self.paint_picture(shown, look, told)
+        return self.paint_animation(shown, look, told)
 
     def paint_pixels(
         self,

@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 from pleinair import easel, files
 from pleinair.belts import Belt, Meter, Places
 from pleinair.config import FOLDERS, Look, PaintOptions
+from pleinair.easel import Shown
 from pleinair.errors import ImageError, OutputError, PleinairError
-from pleinair.images import Picture
 from pleinair.ledger import Entry, Mark
 from pleinair.painter import Painter
 from pleinair.tree import Job
@@ -79,7 +79,7 @@ class Task:
 class House(Protocol):
     """Who employs the workers."""
 
-    def place(self, picture: Picture, count: int) -> tuple[int, Painter]:
+    def place(self, picture: Shown, count: int) -> tuple[int, Painter]:
         """How many places one of `count` pictures takes, and the painter to paint it there."""
 
     def commit(self, tasks: list[Task]) -> Iterator[tuple[Task, Done]]:
@@ -108,7 +108,7 @@ class Line:
         self._places = Places(places)
         budget = options.memory
         ahead = min(FOLDERS.bytes_ahead, budget // 8) if budget else FOLDERS.bytes_ahead
-        self._read: Belt[tuple[Task, Picture]] = Belt(max(FOLDERS.pictures_ahead, places), ahead)
+        self._read: Belt[tuple[Task, Shown]] = Belt(max(FOLDERS.pictures_ahead, places), ahead)
         self._encoded: Belt[Task] = Belt(FOLDERS.files_together, ahead)
         self._results: SimpleQueue[tuple[int, Done] | BaseException] = SimpleQueue()
         # One more than places: it encodes a painting, or waits, while the others paint.
@@ -169,7 +169,7 @@ class Line:
                 self._fail(task, error)
                 continue
             task.done = replace(task.done, seconds=time.perf_counter() - start)
-            if not self._read.put((task, picture), picture.pixels.nbytes):
+            if not self._read.put((task, picture), easel.held(picture)):
                 return
         self._read.close()
 
@@ -193,7 +193,7 @@ class Line:
                 if not self._painting:
                     self._encoded.close()
 
-    def _paint_one(self, task: Task, picture: Picture, count: int, painter: Painter) -> None:
+    def _paint_one(self, task: Task, picture: Shown, count: int, painter: Painter) -> None:
         def told(part: float) -> None:
             if self._read.stopped:
                 raise ImageError("stopped.")

@@ -64,7 +64,7 @@ def paint(
     Parameters
     ----------
     photos
-        Pictures (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF), folders, or - for standard input.
+        Pictures (JPEG, PNG, WebP, AVIF, TIFF, HEIC, BMP, GIF), folders, or - for standard input.
     painter
         Name of a painter, or an .onnx file.
     layers
@@ -287,13 +287,13 @@ class _Outing:
         return path
 
     def _write_sheet(self, path: Path) -> None:
-        from pleinair import easel, images
+        from pleinair import images
 
         if not self.pairs:
             return
         height = images.row_height(len(self.pairs), PAINT.sheet_height)
         rows = [
-            [images.resize_to_height(images.on_white(easel.read(one)), height) for one in pair]
+            [images.resize_to_height(images.on_white(images.read(one)), height) for one in pair]
             for pair in self.pairs
         ]
         images.write(images.Picture(images.sheet(rows, height)), path)
