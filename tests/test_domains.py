@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pleinair import domains, evaluation, images, monitoring
-from pleinair.config import RECIPES, TRAIN
+from pleinair.config import RECIPES, TRAIN, Look
 from pleinair.data import Pictures
 from pleinair.engines import backbone, features
 from pleinair.gallery import Gallery
@@ -22,7 +22,7 @@ def both() -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The sample photographs, small, and what the painter that ships makes of them."""
     monet = Painter.load("monet")
     photos = [images.resize_shorter(images.read(path).pixels, 256) for path in SAMPLES]
-    return photos, [monet.paint(photo, layers=3) for photo in photos]
+    return photos, [monet.paint(photo, look=Look(layers=3)) for photo in photos]
 
 
 def test_photos_and_paintings_are_told_apart(both):

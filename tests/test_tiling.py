@@ -129,7 +129,9 @@ def test_a_painting_does_not_depend_on_the_memory(monet, size, monkeypatch):
     photo = picture(*size)
     roomy = brushwork.Brushwork(monet.engine, monet.spec, 2**40)
     # As on a machine so small that large photos are cut into many tiles.
-    limits = replace(PAINT, base_bytes=0, least_tile_bytes=2**24, measured_bytes=60 * 2**20)
+    limits = replace(
+        PAINT, base_bytes=0, least_tile_bytes=2**24, measured_bytes=60 * 2**20, sampled_pixels=2**17
+    )
     monkeypatch.setattr(brushwork, "PAINT", limits)
     expected = roomy.paint(photo)
     tight = brushwork.Brushwork(monet.engine, monet.spec, 2**24)
@@ -163,7 +165,7 @@ def test_statistics_of_a_mosaic_are_near_those_of_the_whole(monet, monkeypatch):
     ground = brushwork.Ground(photo, None, photo)
     frame = brushwork.Frame(ground, 0, 1000, 1400)
     assert isinstance(monet.engine, Measuring)
-    exact = monet.engine.measure(frame.sample(10**9, 4))
+    exact = monet.engine.measure(frame.whole())
     near = monet.engine.measure(frame.sample(2**18, 4))
     one_engine, other = monet.engine.fixed(exact), monet.engine.fixed(near)
     batch = frame.batch(Box(0, 0, 512, 512))

@@ -85,26 +85,26 @@ class Brushwork:
     ) -> Levels:
         """A painting of the size and depth of `photo`. Raises UsageError where memory is short."""
         sizes = layer_sizes(photo.shape[0], photo.shape[1], self.spec, look)
+        views = [photo]
+        for size in reversed(sizes[:-1]):
+            views.insert(0, resampling.reduced(views[0], *size))
         work = sum(h * w for h, w in sizes)
         done, self.tiles = 0, 0
         below: Levels | None = None
-        before = photo
-        for number, (height, width) in enumerate(sizes):
-            last = number == len(sizes) - 1
-            view = photo if last else resampling.reduced(photo, height, width)
-            ground = Ground(view, below, before)
-            held = photo.nbytes + sum(a.nbytes for a in (view, below, before) if a is not None)
+        for number, view in enumerate(views):
 
-            def tell(part: float, start: int = done, size: int = height * width) -> None:
+            def tell(part: float, start: int = done, size: int = view.size // 3) -> None:
                 if told:
                     told((start + part * size) / work)
 
-            adjusted = None if adjust is None else _numbered(adjust, number)
-            painted = self._layer(ground, held, adjusted, tell)
+            ground = Ground(view, below, views[max(0, number - 1)])
+            held = sum(array.nbytes for array in views)
+            held += 0 if below is None else below.nbytes
+            painted = self._layer(ground, held, _numbered(adjust, number), tell)
             if below is not None:
                 _keep_colours(painted, below)
-            below, before = painted, view
-            done += height * width
+            below = painted
+            done += view.size // 3
         assert below is not None  # noqa: S101 -- there is one layer at least
         _finish(below, photo, look)
         return below
@@ -161,7 +161,7 @@ class Brushwork:
         area = frame.tall * frame.wide
         if not isinstance(self.engine, Measuring) or not (adjust or area > min(most, budget)):
             return self.engine
-        sample = frame.sample(budget, stride)
+        sample = frame.whole() if area <= budget else frame.sample(PAINT.sampled_pixels, stride)
         found = self.engine.measure(sample)
         self._rest(sample.shape[2] * sample.shape[3], stride)
         return self.engine.fixed(adjust(found) if adjust else found)
@@ -234,14 +234,20 @@ class Frame:
         part = self.ground.part(needed)
         part /= np.float32(127.5)
         part -= np.float32(1.0)
-        if (needed.height, needed.width) != (len(rows), len(columns)):
+        inner = self.inner(box)
+        if self.unframed(inner) == needed:  # what is reflected is seen anyway, and little is added
+            part = _extended(part, rows - needed.top, inner.top - box.top, 1)
+            part = _extended(part, columns - needed.left, inner.left - box.left, 2)
+        else:
             part = part[:, rows - needed.top][:, :, columns - needed.left]
         return np.ascontiguousarray(part[None])
 
+    def whole(self) -> Batch:
+        """All of it."""
+        return self.batch(Box(0, 0, self.tall, self.wide))
+
     def sample(self, most: int, stride: int) -> Batch:
-        """The whole of it, or as many pixels as `most` from all over it, side by side."""
-        if self.tall * self.wide <= most:
-            return self.batch(Box(0, 0, self.tall, self.wide))
+        """As many pixels as `most` from all over it, in squares side by side."""
         rows = tiling.samples(self.tall, self.wide, most, PAINT.sample_side, stride)
         return np.concatenate(
             [np.concatenate([self.batch(box) for box in row], axis=3) for row in rows], axis=2
@@ -262,6 +268,13 @@ class Frame:
         return box.within(Box(self.margin, self.margin, 0, 0))
 
 
+def _extended(values: Planes, places: NDArray[np.int64], first: int, axis: int) -> Planes:
+    """Values at places along an axis, of which those from `first` on are all there are."""
+    last = first + values.shape[axis]
+    before, after = (np.take(values, end, axis) for end in (places[:first], places[last:]))
+    return np.concatenate([before, values, after], axis) if len(places) > last - first else values
+
+
 def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     """Places beyond a side's ends, reflected at its first and last pixel as often as it takes."""
     period = max(1, 2 * length - 2)
@@ -269,8 +282,8 @@ def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     return np.minimum(folded, period - folded) if length > 1 else np.zeros_like(places)
 
 
-def _numbered(adjust: Adjust, number: int) -> Callable[[Statistics], Statistics]:
-    return lambda found: adjust(number, found)
+def _numbered(adjust: Adjust | None, number: int) -> Callable[[Statistics], Statistics] | None:
+    return None if adjust is None else lambda found: adjust(number, found)
 
 
 def _room(ground: Ground, memory: int) -> Levels:

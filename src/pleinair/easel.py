@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pleinair import brushwork, files, hub, images, memory
-from pleinair.config import FOLDERS, PAINT, Look, PaintOptions
+from pleinair.config import PAINT, Look, PaintOptions
 from pleinair.errors import ImageError
 from pleinair.images import Animation, Picture
 from pleinair.painter import Painter
@@ -20,11 +20,15 @@ Shown = Picture | Animation
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
-def load(name: str | Path, threads: int, options: PaintOptions, shares: int) -> Painter:
-    """A painter for one of `shares` places side by side; threads: 0 takes every core."""
+def load(
+    name: str | Path, threads: int, options: PaintOptions, shares: int = 1, ahead: int = 0
+) -> Painter:
+    """A painter for one of `shares` places side by side.
+
+    threads: 0 takes every core. ahead: bytes that pictures on their way take.
+    """
     allowed = memory.allowed(options.memory)
-    # While one is painted, the next are decoded.
-    share = max(PAINT.least_memory, (allowed - FOLDERS.bytes_ahead) // shares)
+    share = max(PAINT.least_memory, (allowed - ahead) // shares)
     return Painter.load(name, threads=threads, memory=share, device=options.device)
 
 

@@ -80,7 +80,7 @@ class Studio:
         self._jobs = jobs
         self._cores = easel.cores()
         self._settings = easel.settings(painter, look, options)
-        self._loaded: dict[int, Painter] = {}
+        self._loaded: dict[tuple[int, bool], Painter] = {}
         self._loading = threading.Lock()
         self._ledgers: dict[Path, Ledger] = {}
         self._threads: list[threading.Thread] = []
@@ -187,21 +187,24 @@ class Studio:
     def place(self, picture: Shown, count: int) -> tuple[int, Painter]:
         """How many places a picture takes, and the painter to paint it there."""
         if self._jobs is not None:
-            return 1, self._load(max(1, self._cores // self._jobs), self._jobs)
+            return 1, self._load(max(1, self._cores // self._jobs), self._jobs, count)
         width, height = picture.size
         # Fewer photos than cores are done sooner with all cores for each.
         if count < self._cores or width * height > FOLDERS.small_pixels:
-            return self._cores, self._load(self._cores, 1)
-        return 1, self._load(1, self._cores)
+            return self._cores, self._load(self._cores, 1, count)
+        return 1, self._load(1, self._cores, count)
 
-    def _load(self, threads: int, shares: int) -> Painter:
+    def _load(self, threads: int, shares: int, count: int) -> Painter:
         if isinstance(self._painter, Painter):
             return self._painter
         with self._loading:
-            if threads not in self._loaded:
+            key = threads, count > 1
+            if key not in self._loaded:
                 every = 0 if threads == self._cores else threads
-                self._loaded[threads] = easel.load(self._painter, every, self._options, shares)
-            return self._loaded[threads]
+                # While one is painted, others are decoded and encoded.
+                ahead = FOLDERS.bytes_ahead if count > 1 else 0
+                self._loaded[key] = easel.load(self._painter, every, self._options, shares, ahead)
+            return self._loaded[key]
 
     def commit(self, tasks: list[Task]) -> Iterator[tuple[Task, Done]]:
         """Put parts on the disk, say so in the ledger, then put them in their places."""

@@ -117,8 +117,12 @@ def plan(height: int, width: int, around: int, stride: int, most: int) -> list[T
     the one that looks at the fewest pixels in all is taken; where none does, the one of the
     smallest tiles. Row by row.
     """
-    by_rows = [_cuts(height, count, around, stride) for count in _counts(height, stride)]
-    by_columns = [_cuts(width, count, around, stride) for count in _counts(width, stride)]
+    # About as many as the pixels ask for, and some to spare for what halos add.
+    enough = 4 * math.ceil(height * width / max(1, most - 4 * around * around)) + 8
+    if most <= 4 * around * around:
+        enough = _MOST
+    by_rows = [_cuts(height, count, around, stride) for count in _counts(height, stride, enough)]
+    by_columns = [_cuts(width, count, around, stride) for count in _counts(width, stride, enough)]
     largest = np.outer([_longest(c) for c in by_rows], [_longest(c) for c in by_columns])
     looked = np.outer([_sum(c) for c in by_rows], [_sum(c) for c in by_columns])
     fits = largest <= most
@@ -138,8 +142,8 @@ def _box(rows: range, columns: range) -> Box:
 _Cuts = list[tuple[range, range]]  # what to paint and what to see, along one side
 
 
-def _counts(length: int, stride: int) -> range:
-    return range(1, min(_MOST, length // stride) + 1)
+def _counts(length: int, stride: int, enough: int) -> range:
+    return range(1, min(_MOST, enough, length // stride) + 1)
 
 
 def _cuts(length: int, count: int, around: int, stride: int) -> _Cuts:

@@ -37,7 +37,7 @@ def to_stdout(
         if images.can_write(photo)
         else ".jpg"
     )
-    brush = easel.load(painter, 0, options, 1)
+    brush = easel.load(painter, 0, options)
     with progress_bar() as progress:
         told = told_to(progress)
         name = "standard input" if photo == STREAM else photo.name
