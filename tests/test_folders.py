@@ -32,7 +32,7 @@ def copyist() -> Painter:
 def photos(tmp_path) -> Path:
     root = tmp_path / "in"
     (root / "sub").mkdir(parents=True)
-    for number, name in enumerate(["a.jpg", "b.png", "sub/a.jpg", "sub/c.webp", "z.gif"]):
+    for number, name in enumerate(["a.jpg", "b.png", "sub/a.jpg", "sub/c.webp", "z.ppm"]):
         Image.fromarray(picture(24, 32, number)).save(root / name)
     return root
 
@@ -82,7 +82,7 @@ def test_the_order_is_that_of_the_photos_however_many_at_once(photos, tmp_path, 
     (photos / "bad.jpg").write_text("text")
     done = list(paint_many(Painter(slow, LightSpec()), [photos], tmp_path / "out", jobs=jobs))
     assert [d.photo.relative_to(photos).as_posix() for d in done] == [
-        *("a.jpg", "b.png", "bad.jpg", "z.gif", "sub/a.jpg", "sub/c.webp")
+        *("a.jpg", "b.png", "bad.jpg", "z.ppm", "sub/a.jpg", "sub/c.webp")
     ]
     (failed,) = [d for d in done if d.status == "failed"]
     assert "bad.jpg is not a picture" in failed.error
@@ -138,7 +138,7 @@ def test_a_photo_that_comes_beside_another_of_its_stem(photos, tmp_path):
     Image.fromarray(picture(24, 32, 7)).save(photos / "z.jpg")
     done = {d.photo.name: d for d in paint_many(copyist(), [photos], out) if d.status == "painted"}
     assert {name: d.painting.name for name, d in done.items()} == {
-        "z.gif": "z.gif.jpg",
+        "z.ppm": "z.ppm.jpg",
         "z.jpg": "z.jpg",
     }
     assert statuses(copyist(), [photos], out) == ["skipped"] * 6
@@ -221,7 +221,7 @@ def test_small_photos_side_by_side_and_large_ones_alone(photos, tmp_path, monkey
             at_once[0] -= 1
         return batch
 
-    def load(name, threads, options, shares):
+    def load(name, threads, options, shares, ahead):
         loaded.append((threads, shares))
         return Painter(engine, LightSpec())
 

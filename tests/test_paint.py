@@ -169,7 +169,7 @@ def test_the_type_of_a_stream(photos, tmp_path):
     assert Image.open(io.BytesIO(done.stdout)).format == "JPEG"
     done = piped(photos / "b.png", "-o", "-")
     assert Image.open(io.BytesIO(done.stdout)).format == "PNG"
-    done = piped("-", data=saved(Image.fromarray(picture(24, 32)), "GIF"))
+    done = piped("-", data=saved(Image.fromarray(picture(24, 32)), "PPM"))
     assert Image.open(io.BytesIO(done.stdout)).format == "JPEG"
     data = saved(Image.fromarray(picture(24, 32)), "WEBP")
     done = piped("-", "-o", f"{tmp_path}/new/", data=data)
@@ -243,7 +243,7 @@ def test_sizes_of_memory():
 def test_options_reach_the_painter(photos, tmp_path, monkeypatch):
     seen = []
 
-    def load(name, threads, options, shares):
+    def load(name, threads, options, shares, ahead):
         seen.append((name, options, shares))
         return Painter(lambda batch: batch, LightSpec())
 
@@ -345,3 +345,11 @@ def test_what_arrives_is_painted_until_ctrl_c(photos, tmp_path):
     assert summary["summary"]["painted"] == 5
     assert np.asarray(look(out / "new.jpg")).shape == (24, 32, 3)
     assert not (out / "~new.jpg").exists()
+
+
+def test_a_photo_that_takes_more_memory_than_was_given_is_named(tmp_path, capsys):
+    photo = tmp_path / "large.png"
+    Image.new("RGB", (12_000, 8_000)).save(photo)
+    assert run("paint", photo, "--memory", "600M") == 1
+    assert "takes about 750M to decode" in one_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["large.png"]

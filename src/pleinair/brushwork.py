@@ -134,20 +134,23 @@ class Brushwork:
         if whole.area > most and isinstance(self.engine, Measuring):
             tiles = tiling.plan(tall, wide, tiling.halo(self.spec), stride, most)
         for number, tile in enumerate(tiles):
-            batch = frame.batch(tile.seen)
             inner = frame.inner(tile.out)  # without the margin that was added around
-            out = engine(batch)[0]
-            del batch
             if inner.area > 0:
-                y, x = inner.within(tile.seen).slices
-                values = out[:, y, x]
-                values = values * np.float32(127.5)
-                values += np.float32(127.5)
-                resampling.store(values, painted[frame.unframed(inner).slices])
+                self._tile(engine, frame, tile, inner, painted)
             told((number + 1) / len(tiles))
         self.tiles += len(tiles)
         self._rest(tiles[0].seen.area, stride)
         return painted
+
+    @staticmethod
+    def _tile(engine: Engine, frame: Frame, tile: Tile, inner: Box, painted: Levels) -> None:
+        """Paint what is `inner` of a tile. A method, so that nothing of it is kept afterwards."""
+        out = engine(frame.batch(tile.seen))[0]
+        y, x = inner.within(tile.seen).slices
+        values = out[:, y, x]
+        values *= np.float32(127.5)
+        values += np.float32(127.5)
+        resampling.store(values, painted[frame.unframed(inner).slices])
 
     def _for_layer(
         self,
@@ -235,12 +238,18 @@ class Frame:
         part /= np.float32(127.5)
         part -= np.float32(1.0)
         inner = self.inner(box)
-        if self.unframed(inner) == needed:  # what is reflected is seen anyway, and little is added
-            part = _extended(part, rows - needed.top, inner.top - box.top, 1)
-            part = _extended(part, columns - needed.left, inner.left - box.left, 2)
-        else:
-            part = part[:, rows - needed.top][:, :, columns - needed.left]
-        return np.ascontiguousarray(part[None])
+        if self.unframed(inner) != needed:  # a picture that is smaller than what it reflects
+            return np.ascontiguousarray(
+                part[None, :, rows - needed.top][..., columns - needed.left]
+            )
+        y, x = inner.within(box).slices
+        batch: Batch = np.empty((1, 3, box.height, box.width), np.float32)
+        batch[0, :, y, x] = part
+        outside = np.r_[: y.start, y.stop : box.height]
+        batch[0, :, outside, x] = part[:, rows[outside] - needed.top].transpose(1, 0, 2)
+        outside = np.r_[: x.start, x.stop : box.width]
+        batch[0, :, :, outside] = batch[0, :, :, columns[outside] - needed.left + x.start]
+        return batch
 
     def whole(self) -> Batch:
         """All of it."""
@@ -266,13 +275,6 @@ class Frame:
     def unframed(self, box: Box) -> Box:
         """A box counted from the ground's corner."""
         return box.within(Box(self.margin, self.margin, 0, 0))
-
-
-def _extended(values: Planes, places: NDArray[np.int64], first: int, axis: int) -> Planes:
-    """Values at places along an axis, of which those from `first` on are all there are."""
-    last = first + values.shape[axis]
-    before, after = (np.take(values, end, axis) for end in (places[:first], places[last:]))
-    return np.concatenate([before, values, after], axis) if len(places) > last - first else values
 
 
 def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:

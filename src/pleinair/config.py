@@ -118,7 +118,7 @@ def working_bytes_per_pixel(spec: Spec | AnySpec) -> int:
     match spec:
         case LightSpec():
             # In ONNX Runtime 290 to 350 at the default widths, and what is made ready for it.
-            return 16 * (spec.detail_channels + spec.half_channels // 4 + spec.channels // 16)
+            return 15 * (spec.detail_channels + spec.half_channels // 4 + spec.channels // 16)
         case AnySpec():
             return 1024  # as the paper's
         case UNetSpec() | ResNetSpec() | PatchSpec() | FeatureSpec():
@@ -276,9 +276,9 @@ class PaintSettings:
     max_frames: int = 20_000
     sheet_height: int = 512  # pixels of each picture on a sheet
     max_layers: int = 16
-    memory: int = 1500 * 2**20  # bytes that painting takes where as much is free
+    memory: int = 1400 * 2**20  # bytes that painting takes where as much is free
     least_memory: int = 512 * 2**20
-    base_bytes: int = 140 * 2**20  # of the process before it paints
+    base_bytes: int = 110 * 2**20  # of the process before it paints
     least_tile_bytes: int = 64 * 2**20
     measured_bytes: int = 368 * 2**20  # at work while statistics are measured
     sampled_pixels: int = 2**19  # of pictures that are too large to be measured whole
@@ -289,7 +289,7 @@ class PaintSettings:
     trial_tolerance: float = 0.02  # from the processor's result, in units of [-1, 1]
     sessions_kept: int = 4  # networks with their statistics, compiled
     kept_drift: float = 0.2  # of statistics between frames of one scene, in deviations
-    band_pixels: int = 2**21  # of a painting that are finished at a time
+    band_pixels: int = 2**19  # of a painting that are finished at a time
     least_brush: float = 0.25
     most_brush: float = 8.0
     most_strength: float = 1.5

@@ -32,10 +32,20 @@ def load(
     return Painter.load(name, threads=threads, memory=share, device=options.device)
 
 
-def read(source: Path | bytes) -> Shown:
-    """A photo or an animation from its file or its bytes. Raises ImageError."""
+def read(source: Path | bytes, asked: int | None = None) -> Shown:
+    """A photo or an animation from its file or its bytes.
+
+    asked: bytes that the process may take. Raises ImageError.
+    """
     if isinstance(source, Path):
         _check_regular(source)
+    needed = images.decoded_bytes(source) + PAINT.base_bytes
+    if needed > memory.most(asked):
+        raise ImageError(
+            f"{source if isinstance(source, Path) else 'the picture'} takes about "
+            f"{needed // 2**20:,}M to decode, more than may be taken; make it smaller first or "
+            "give more by --memory."
+        )
     return images.read_any(source)
 
 

@@ -33,7 +33,7 @@ from pleinair.pictures import (
     to_batch,
     to_pil,
 )
-from pleinair.reading import from_pil, probe, read, read_small, read_square
+from pleinair.reading import decoded_bytes, from_pil, probe, read, read_small, read_square
 from pleinair.writing import (
     can_write,
     check_output,
@@ -59,6 +59,7 @@ __all__ = [
     "can_write",
     "centre_square",
     "check_output",
+    "decoded_bytes",
     "eight_bits",
     "encode",
     "encode_any",

@@ -31,6 +31,11 @@ def allowed(asked: int | None) -> int:
     return max(PAINT.least_memory, min(PAINT.memory, free() * 3 // 4))
 
 
+def most(asked: int | None) -> int:
+    """Bytes that reading a photo may take: what was asked for, or most of what is free."""
+    return allowed(asked) if asked is not None else max(PAINT.least_memory, free() * 3 // 4)
+
+
 def free() -> int:
     """Bytes that are free on this machine, or in the container that this process runs in."""
     available = int(psutil.virtual_memory().available)

@@ -95,6 +95,17 @@ def probe(source: Path | bytes, name: str = "") -> None:
         check_size(opened_image(file), name)
 
 
+def decoded_bytes(source: Path | bytes) -> int:
+    """About how many bytes of memory reading a picture takes, by its header. Raises ImageError."""
+    name = name_of(source)
+    with told(name), opened_file(source) as file:
+        deep = _is_deep(file)
+        image = opened_image(file)
+        check_size(image, name)
+        # Pillow decodes to 4 bytes a pixel, of which we keep 3; libvips to 8, of which we keep 6.
+        return image.width * image.height * (14 if deep else 7)
+
+
 def from_pil(image: Image.Image) -> Picture:
     """A PIL image of any mode as a Picture of 8 bits: upright, sRGB, alpha apart. ImageError."""
     check_size(image, "picture")
@@ -122,7 +133,17 @@ def from_loaded(image: Image.Image) -> Picture:
         image = _eight_bit(image)
     image = metadata.to_srgb(image, icc)
     image = image if image.mode == "RGB" else image.convert("RGB")
-    return Picture(np.asarray(image), alpha, exif, notes, source)
+    return Picture(_pixels(image), alpha, exif, notes, source)
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """An RGB image as an array, copied some rows at a time: at once it would take two copies."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, 2**22 // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def _is_deep(file: BinaryIO) -> bool:

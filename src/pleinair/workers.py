@@ -164,7 +164,7 @@ class Line:
         for task in self._todo:
             start = time.perf_counter()
             try:
-                picture = easel.read(task.source)
+                picture = easel.read(task.source, self._options.memory)
             except (PleinairError, MemoryError) as error:
                 self._fail(task, error)
                 continue

@@ -60,7 +60,8 @@ def check_output(path: Path) -> None:
 
 def can_write(path: Path) -> bool:
     """Whether the name is that of a picture type that can be written."""
-    return path.suffix.lower() in FORMATS
+    kind = FORMATS.get(path.suffix.lower())
+    return kind is not None and (kind != "HEIF" or _has_heif())
 
 
 def suffix_for(source: Picture | str) -> str:

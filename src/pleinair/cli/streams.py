@@ -29,7 +29,7 @@ def to_stdout(
         raise OutputError("a painting is not for a terminal to show; name a file with -o.")
     photo = photos[0]
     source: Path | bytes = photo if photo != STREAM else from_stdin(photos)
-    picture = easel.read(source)
+    picture = easel.read(source, options.memory)
     suffix = options.suffix or (
         images.suffix_of(source)
         if isinstance(source, bytes)
