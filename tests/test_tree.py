@@ -41,11 +41,11 @@ def test_a_tree_is_mirrored_in_order_and_hidden_things_are_not(tmp_path):
 
 def test_names_never_collide():
     names = tree.painting_names
-    assert names(["a.avif", "b.gif"]) == ["a.jpg", "b.jpg"]
-    assert names(["a.avif", "a.jpg"]) == ["a.avif.jpg", "a.jpg"]
-    assert names(["a.avif", "a.gif"]) == ["a.avif.jpg", "a.gif.jpg"]
-    assert names(["A.avif", "a.JPG"]) == ["A.avif.jpg", "a.JPG"]
-    assert names(["a.avif", "a.avif.jpg", "a.jpg"]) == ["a.avif.jpg.jpg", "a.avif.jpg", "a.jpg"]
+    assert names(["a.pgm", "b.ppm"]) == ["a.jpg", "b.jpg"]
+    assert names(["a.pgm", "a.jpg"]) == ["a.pgm.jpg", "a.jpg"]
+    assert names(["a.pgm", "a.ppm"]) == ["a.pgm.jpg", "a.ppm.jpg"]
+    assert names(["A.pgm", "a.JPG"]) == ["A.pgm.jpg", "a.JPG"]
+    assert names(["a.pgm", "a.pgm.jpg", "a.jpg"]) == ["a.pgm.jpg.jpg", "a.pgm.jpg", "a.jpg"]
     assert names(["a.jpg", "a.jpeg", "a.png"]) == ["a.jpg", "a.jpeg", "a.png"]
     assert names(["a.jpg", "b.jpg", "a.tif"], ".png") == ["a.jpg.png", "b.png", "a.tif.png"]
     assert names(["a.JPEG", "b.png"], ".jpg") == ["a.JPEG", "b.jpg"]
@@ -85,11 +85,11 @@ def test_the_folder_may_lie_in_the_one_to_paint_to(tmp_path):
 def test_files_and_folders_mixed(tmp_path):
     first = grow(tmp_path / "first", "a.jpg")
     second = grow(tmp_path / "second", "a.jpg")
-    grow(tmp_path, "b.gif")
+    grow(tmp_path, "b.ppm")
     out = tmp_path / "out"
-    assert targets(first, tmp_path / "b.gif", out=out) == ["out/a.jpg", "out/b.jpg"]
+    assert targets(first, tmp_path / "b.ppm", out=out) == ["out/a.jpg", "out/b.jpg"]
     assert targets(first, second, out=out) == ["out/first/a.jpg", "out/second/a.jpg"]
-    assert targets(first, first / "a.jpg", tmp_path / "b.gif") == [
+    assert targets(first, first / "a.jpg", tmp_path / "b.ppm") == [
         "first.monet/a.jpg",
         "b.monet.jpg",
     ]

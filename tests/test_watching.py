@@ -82,10 +82,10 @@ def test_arrivals_are_painted_and_names_follow(tmp_path, monkeypatch):
     Image.fromarray(picture(24, 32)).save(root / "old.jpg")
 
     def arrive():
-        (root / "a.gif").write_bytes(saved(Image.fromarray(picture(24, 32)), "GIF"))
-        yield {root / "a.gif"}
+        (root / "a.ppm").write_bytes(saved(Image.fromarray(picture(24, 32)), "PPM"))
+        yield {root / "a.ppm"}
         (root / "a.jpg").write_bytes(saved(Image.fromarray(picture(24, 32)), "JPEG"))
-        yield {root / "a.jpg"}  # takes the name that the painting of a.gif has
+        yield {root / "a.jpg"}  # takes the name that the painting of a.ppm has
         (root / "bad.jpg").write_bytes(b"text")
         (root / "notes.txt").write_bytes(b"text")
         (tmp_path / "moved").mkdir()
@@ -106,9 +106,9 @@ def test_arrivals_are_painted_and_names_follow(tmp_path, monkeypatch):
         assert [d.status for d in studio.paint(planned().jobs)] == ["painted"]
         done = list(paint_arrivals(studio, [root], planned, marks))
     assert [(d.photo.name, d.painting.name, d.status) for d in done] == [
-        ("a.gif", "a.jpg", "painted"),
-        ("a.gif", "a.gif.jpg", "painted"),
+        ("a.ppm", "a.jpg", "painted"),
         ("a.jpg", "a.jpg", "painted"),
+        ("a.ppm", "a.ppm.jpg", "painted"),
         ("b.png", "b.png", "painted"),
         ("bad.jpg", "bad.jpg", "failed"),
     ]
