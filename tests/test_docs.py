@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from pleinair import __all__ as public
 from pleinair.cli import app
@@ -36,8 +37,8 @@ def test_links_within_the_project_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
-def blocks(language: str) -> list[str]:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
@@ -61,6 +62,28 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
     assert (tmp_path / "photo.monet.jpg").exists()
+
+
+def test_the_python_of_its_page_runs(tmp_path, monkeypatch, capsys):
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    monkeypatch.chdir(tmp_path)
+    photo = Image.open(SAMPLES[0]).resize((320, 240))
+    photo.save("photo.jpg")
+    (tmp_path / "holiday").mkdir()
+    photo.resize((64, 48)).save("holiday/beach.png")
+    with av.open("clip.mp4", "w") as clip:
+        stream = clip.add_stream("h264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(4):
+            clip.mux(stream.encode(av.VideoFrame.from_image(photo.resize((64, 48)))))
+        clip.mux(stream.encode(None))
+    for block in blocks("python", "docs/python.md"):
+        exec(compile(block, "python.md", "exec"), {})
+    printed = capsys.readouterr().out
+    for name in ("photo.monet.jpg", "loose.png", "paintings/beach.png", "painted.mp4"):
+        assert (tmp_path / name).exists(), name
+    assert "painted holiday/beach.png paintings/beach.png" in printed
+    assert "painted.mp4 2 ()" in printed
 
 
 def test_public_names_are_sorted_and_documented():

@@ -73,13 +73,13 @@ def test_a_cut_begins_anew():
     first, second = picture(96, 128, seed=1), picture(96, 128, seed=1)[::-1, ::-1] // 2
     for number in range(10):
         steady.settle(steady.calm(noisy(first, number), FRAME))
-        steady.adjust(0, np.ones((2, 4), np.float32))
+        steady.adjust(0, lambda: np.ones((2, 4), np.float32))
     after = noisy(np.ascontiguousarray(second), 99)
     assert np.array_equal(steady.calm(after, FRAME), after)
     painting = 255 - after
     assert np.array_equal(steady.settle(painting), painting)
     fresh = np.full((2, 4), 1.2, np.float32)
-    assert np.array_equal(steady.adjust(0, fresh), fresh)
+    assert np.array_equal(steady.adjust(0, lambda: fresh), fresh)
 
 
 def test_a_change_of_light_is_followed():
@@ -115,7 +115,7 @@ def test_without_smoothing_nothing_is_touched():
     assert steady.calm(frame, FRAME) is frame
     assert steady.settle(frame) is frame
     statistics = np.ones((2, 3), np.float32)
-    assert steady.adjust(0, statistics) is statistics
+    assert steady.adjust(0, lambda: statistics) is statistics
     assert steady.state() == {}
 
 
@@ -128,17 +128,19 @@ def test_statistics_are_averaged_and_stay_the_same_array_while_they_can():
     for _ in range(30):
         steady.calm(smooth(), FRAME)
         measured = base + random.normal(0, 0.008, base.shape).astype(np.float32)
-        held.append(steady.adjust(0, measured))
-        other = steady.adjust(1, measured * 2)
+        held.append(steady.adjust(0, lambda found=measured: found))
+        other = steady.adjust(1, lambda found=measured: found * 2)
     assert len({id(each) for each in held}) == 1
     assert other.shape == base.shape
     assert np.abs(held[-1] - base).max() < 0.1
     for _ in range(60):  # a slow drift is followed
         steady.calm(smooth(), FRAME)
-        held.append(steady.adjust(0, base + np.float32(0.2)))
+        held.append(steady.adjust(0, lambda: base + np.float32(0.2)))
     assert np.abs(held[-1] - base - 0.2).max() < 0.05
     leap = base + np.float32(5.0)
-    assert np.array_equal(steady.adjust(0, leap), leap)
+    assert steady.adjust(0, lambda: leap) is held[-1]  # too soon to look again
+    steady.calm(smooth(), 1.0)
+    assert np.array_equal(steady.adjust(0, lambda: leap), leap)
 
 
 def test_what_was_saved_goes_on_alike_and_does_not_grow():
@@ -147,7 +149,7 @@ def test_what_was_saved_goes_on_alike_and_does_not_grow():
 
     def step(steady: Steadiness, frame: np.ndarray) -> np.ndarray:
         calm = steady.calm(frame, FRAME)
-        held = steady.adjust(0, np.full((2, 3), calm.mean(), np.float32))
+        held = steady.adjust(0, lambda: np.full((2, 3), calm.mean(), np.float32))
         return steady.settle((calm // 2 + held.mean() / 4).astype(np.uint8))
 
     for frame in frames[:6]:

@@ -176,7 +176,8 @@ def test_adjusted_statistics_are_painted_with(monet):
     photo = picture(64, 96)
     heard = []
 
-    def adjust(layer, found):
+    def adjust(layer, measure):
+        found = measure()
         heard.append((layer, found.shape))
         return found
 
@@ -184,7 +185,7 @@ def test_adjusted_statistics_are_painted_with(monet):
     assert heard == [(0, (2, 448))]
     assert np.abs(same.astype(int) - monet.paint_pixels(photo).astype(int)).max() <= 1
 
-    def louder(layer, found):
-        return found * np.float32([[1.0], [4.0]])
+    def louder(layer, measure):
+        return measure() * np.float32([[1.0], [4.0]])
 
     assert np.abs(same.astype(int) - monet.paint_pixels(photo, adjust=louder)).mean() > 3

@@ -46,7 +46,7 @@ class Stub:
         self.kinds.add((pixels.dtype.name, pixels.shape))
         self.looks.add(look)
         if adjust is not None:
-            adjust(0, np.ones((2, 5), np.float32))
+            adjust(0, lambda: np.ones((2, 5), np.float32))
         return np.iinfo(pixels.dtype).max - pixels if self.negative else pixels
 
 
@@ -470,7 +470,7 @@ video.VIDEO = work.VIDEO = replace(VIDEO, segment_frames=4)
 class Slow:
     def paint_pixels(self, pixels, look, adjust=None):
         time.sleep(float(sys.argv[3]))
-        adjust(0, np.full((2, 3), pixels.mean(), np.float32))
+        adjust(0, lambda: np.full((2, 3), pixels.mean(), np.float32))
         return np.roll(pixels, 1, axis=2)
 video.paint_video(Slow(), sys.argv[1], sys.argv[2])
 """

@@ -6,18 +6,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pleinair.config import RECIPES
+    from pleinair.config import RECIPES, Look
     from pleinair.errors import PleinairError
+    from pleinair.folders import paint_many
     from pleinair.painter import Painter
+    from pleinair.video import paint_video
 
-__all__ = ["RECIPES", "Painter", "PleinairError", "__version__"]
+__all__ = [
+    "RECIPES",
+    "Look",
+    "Painter",
+    "PleinairError",
+    "__version__",
+    "paint_many",
+    "paint_video",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Look": "pleinair.config",
     "Painter": "pleinair.painter",
     "PleinairError": "pleinair.errors",
     "RECIPES": "pleinair.config",
+    "paint_many": "pleinair.folders",
+    "paint_video": "pleinair.video",
 }
 
 

@@ -37,8 +37,10 @@ from pleinair.tiling import Box, Tile
 Levels = NDArray[Any]
 """uint8 or uint16 (H, W, 3)."""
 
-Adjust = Callable[[int, Statistics], Statistics]
-"""Number of a layer and its measured statistics to those to paint it with."""
+Measure = Callable[[], Statistics]
+
+Adjust = Callable[[int, Measure], Statistics]
+"""Number of a layer, and what measures its statistics, to those to paint it with."""
 
 Told = Callable[[float], None]
 """Part of a painting that is done, in [0, 1]."""
@@ -113,7 +115,7 @@ class Brushwork:
         self,
         ground: Ground,
         held: int,
-        adjust: Callable[[Statistics], Statistics] | None,
+        adjust: Callable[[Measure], Statistics] | None,
         told: Told,
     ) -> Levels:
         """Paint a ground, whole or in tiles."""
@@ -157,17 +159,23 @@ class Brushwork:
         frame: Frame,
         stride: int,
         most: int,
-        adjust: Callable[[Statistics], Statistics] | None,
+        adjust: Callable[[Measure], Statistics] | None,
     ) -> Engine:
         """The engine, with statistics of its own where the frame is not painted in one go."""
         budget = PAINT.measured_bytes // working_bytes_per_pixel(self.spec)
         area = frame.tall * frame.wide
         if not isinstance(self.engine, Measuring) or not (adjust or area > min(most, budget)):
             return self.engine
-        sample = frame.whole() if area <= budget else frame.sample(PAINT.sampled_pixels, stride)
-        found = self.engine.measure(sample)
-        self._rest(sample.shape[2] * sample.shape[3], stride)
-        return self.engine.fixed(adjust(found) if adjust else found)
+        measuring = self.engine
+
+        def measure() -> Statistics:
+            whole = area <= budget
+            sample = frame.whole() if whole else frame.sample(PAINT.sampled_pixels, stride)
+            found = measuring.measure(sample)
+            self._rest(sample.shape[2] * sample.shape[3], stride)
+            return found
+
+        return measuring.fixed(adjust(measure) if adjust else measure())
 
     def _rest(self, pixels: int, stride: int) -> None:
         # The next batches are of another size; what small ones leave is not worth the while.
@@ -284,8 +292,8 @@ def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     return np.minimum(folded, period - folded) if length > 1 else np.zeros_like(places)
 
 
-def _numbered(adjust: Adjust | None, number: int) -> Callable[[Statistics], Statistics] | None:
-    return None if adjust is None else lambda found: adjust(number, found)
+def _numbered(adjust: Adjust | None, number: int) -> Callable[[Measure], Statistics] | None:
+    return None if adjust is None else lambda measure: adjust(number, measure)
 
 
 def _room(ground: Ground, memory: int) -> Levels:
@@ -336,8 +344,8 @@ def kept_statistics() -> Adjust:
     """For pictures that follow each other: a layer's statistics stay while they hardly change."""
     kept: dict[int, Statistics] = {}
 
-    def adjust(layer: int, found: Statistics) -> Statistics:
-        before = kept.get(layer)
+    def adjust(layer: int, measure: Measure) -> Statistics:
+        before, found = kept.get(layer), measure()
         if before is not None:
             deviation = np.sqrt(before[1]) + np.float32(1e-6)
             moved = np.abs(found[0] - before[0]) / deviation

@@ -434,6 +434,7 @@ class VideoSettings:
     flutter: tuple[float, float] = (0.04, 0.10)  # of the picture's light: it begins to be followed
     reach: int = 2  # squares around what moves whose strokes change with it
     dead_band: float = 0.75  # levels below which a pixel to paint stays as it is
+    measure_every: float = 0.25  # seconds between two measurements of statistics in one scene
     drift: float = 0.03  # of statistics, in deviations, below which they stay as they are
     jump: float = 1.5  # of statistics, in deviations, that is a cut
 

@@ -191,9 +191,10 @@ class Painter:
     ) -> NDArray[Any]:
         """Paint uint8 or uint16 (H, W, 3): the same shape and depth.
 
-        adjust: from a layer's number and its measured statistics to those to paint it with, for
-        pictures that belong together, as frames of a film do; an array given again costs nothing,
-        another one 20 to 40 ms. Raises UsageError.
+        adjust: from a layer's number, and a function that measures its statistics, to those to
+        paint it with, for pictures that belong together, as frames of a film do. Measuring takes
+        about as long as painting; an array given again costs nothing, another one 20 to 40 ms.
+        Raises UsageError.
         """
         brushwork.check_look(look)
         work = Brushwork(self.engine, self.spec, memory.allowed(self.memory))

@@ -10,6 +10,7 @@ of the picture's own noise. A cut begins anew.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Steadiness:
         self._share = 1.0  # of a new frame in an average of what stands still
         self._averages: dict[int, Floats] = {}
         self._held: dict[int, Floats] = {}
+        self._measured: dict[int, float] = {}  # when, by the clock
+        self._clock = 0.0  # seconds
 
     def calm(self, pixels: Pixels, seconds: float) -> Pixels:
         """The frame with what stands still averaged; the same array again if nothing changed.
@@ -51,7 +54,8 @@ class Steadiness:
         if self._calmed is None or self._calmed.shape != frame.shape or self._is_cut(thumbnail):
             self._begin()
         self._thumbnail = thumbnail
-        self._share = 1.0 - math.exp(-max(seconds, 1e-6) / self.smoothing)
+        self._share = self._part(seconds)
+        self._clock += max(seconds, 0.0)
         before = self._calmed
         if before is None:
             self._calmed, self._shown = frame, pixels
@@ -62,22 +66,32 @@ class Steadiness:
         self._shown = self._with_dead_band(self._calmed, pixels.dtype)
         return self._shown
 
-    def adjust(self, layer: int, statistics: Floats) -> Floats:
+    def adjust(self, layer: int, measure: Callable[[], Floats]) -> Floats:
         """Statistics to paint a layer with: their average, the same array while it stays put.
 
-        statistics: float32 (2, C), means and variances of all instance norms on this frame.
+        measure: gives means and variances of all instance norms on this frame, float32 (2, C). It
+        takes as long as painting does, so it is called a few times a second only.
         """
         if self.smoothing <= 0:
-            return statistics
+            return measure()
         average = self._averages.get(layer)
+        since = self._clock - self._measured.get(layer, 0.0)
+        if average is not None and since < VIDEO.measure_every:
+            return self._held[layer]
+        self._measured[layer] = self._clock
+        statistics = measure()
         if average is None or average.shape != statistics.shape or _leaps(average, statistics):
             self._averages[layer] = self._held[layer] = statistics.copy()
             return self._held[layer]
-        average = (average + self._share * (statistics - average)).astype(np.float32)
+        average = (average + self._part(since) * (statistics - average)).astype(np.float32)
         self._averages[layer] = average
         if _drift(self._held[layer], average) > VIDEO.drift:
             self._held[layer] = average
         return self._held[layer]
+
+    def _part(self, seconds: float) -> float:
+        """Of what is new in an average, after so long."""
+        return 1.0 - math.exp(-max(seconds, 1e-6) / self.smoothing)
 
     def settle(self, painting: Pixels) -> Pixels:
         """The painting, averaged with those before where the frame stands still."""
@@ -107,6 +121,9 @@ class Steadiness:
         for layer, average in self._averages.items():
             kept[f"average-{layer}"] = average
             kept[f"held-{layer}"] = self._held[layer]
+            kept[f"measured-{layer}"] = np.array(self._measured[layer])
+        if kept:
+            kept["clock"] = np.array(self._clock)
         return kept
 
     @classmethod
@@ -115,17 +132,20 @@ class Steadiness:
         made = cls(smoothing)
         made._calmed, made._shown = state.get("calmed"), state.get("shown")
         made._settled, made._thumbnail = state.get("settled"), state.get("thumbnail")
+        made._clock = float(state.get("clock", 0.0))
         for name, values in state.items():
             kind, _, layer = name.partition("-")
             if kind == "average":
                 made._averages[int(layer)] = values
             if kind == "held":
                 made._held[int(layer)] = values
+            if kind == "measured":
+                made._measured[int(layer)] = float(values)
         return made
 
     def _begin(self) -> None:
         self._calmed = self._shown = self._settled = self._motion = None
-        self._averages, self._held = {}, {}
+        self._averages, self._held, self._measured = {}, {}, {}
 
     def _is_cut(self, thumbnail: Floats) -> bool:
         """Whether another scene begins: much has changed, and not just the light of it."""

@@ -19,7 +19,7 @@ from pleinair.errors import OutputError, UsageError, VideoError
 from pleinair.reels import Coding, Piece
 from pleinair.work import Work, piece_length, settings_of, written
 
-Adjust = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
+Adjust = Callable[[int, Callable[[], NDArray[np.float32]]], NDArray[np.float32]]
 Told = Callable[[int, int], None]  # frames done, of about how many
 
 
