@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pleinair import images
-from pleinair.config import VIDEO, Look
 from pleinair.painter import Painter
+from pleinair.settings import VIDEO, Look
 from pleinair.steadiness import Steadiness
 
 Pixels = NDArray[np.uint8]

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from pleinair import images
-from pleinair.config import PAINT
 from pleinair.errors import ImageError, OutputError
 from pleinair.metadata import kept_exif
+from pleinair.settings import PAINT
 
 from .broken import NOTES, camera_exif, saved
 from .conftest import picture

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pleinair import data
-from pleinair.config import DATA
 from pleinair.errors import DataError
 from pleinair.prefetch import Prefetched
+from pleinair.settings import DATA
 
 from .conftest import picture, tiny
 

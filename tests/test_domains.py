@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 
 from pleinair import domains, evaluation, images, monitoring
-from pleinair.config import RECIPES, TRAIN, Look
+from pleinair.config import RECIPES
 from pleinair.data import Pictures
 from pleinair.engines import backbone, features
 from pleinair.gallery import Gallery
 from pleinair.painter import Painter
+from pleinair.settings import TRAIN, Look
 
 from .conftest import SAMPLES, picture, tiny
 

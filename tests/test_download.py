@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from PIL import Image
 
-from pleinair import archives, backbones, cli, config, datasets, download
+from pleinair import archives, backbones, cli, datasets, download, settings
 from pleinair.datasets import DATASETS, Dataset
 from pleinair.errors import DataError, OutputError, UsageError
 
@@ -126,7 +126,7 @@ def elsewhere():
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch, tmp_path):
-    settings = replace(config.DATA, first_wait=0.0, timeout=5.0, tries=3)
+    settings = replace(settings.DATA, first_wait=0.0, timeout=5.0, tries=3)
     monkeypatch.setattr(download, "DATA", settings)
     monkeypatch.chdir(tmp_path)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -461,7 +461,7 @@ def test_a_hostile_archive_leaves_nothing(server, tmp_path, monkeypatch, name):
         for info, content in members:
             archive.writestr(info, content)
     server.content = file.getvalue()
-    small = replace(config.DATA, max_unpacked_bytes=10**6 - 1, max_unpacked_files=50)
+    small = replace(settings.DATA, max_unpacked_bytes=10**6 - 1, max_unpacked_files=50)
     monkeypatch.setattr(archives, "DATA", small)
     inside = tmp_path / "inside"
     inside.mkdir()

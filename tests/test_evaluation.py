@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from pleinair import cli, evaluation, hub, images, metrics
-from pleinair.config import EVALUATE
 from pleinair.errors import DataError, PainterError, UsageError
 from pleinair.gallery import Gallery, Squares
+from pleinair.settings import EVALUATE
 
 from .conftest import picture
 

@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 from pleinair import easel, folders, tree
-from pleinair.config import FOLDERS, LightSpec, Look, PaintOptions
+from pleinair.config import LightSpec
 from pleinair.errors import OutputError, PainterError
 from pleinair.folders import Studio, paint_many
 from pleinair.painter import Painter
+from pleinair.settings import FOLDERS, Look, PaintOptions
 from pleinair.tree import LEDGER, Job
 
 from .conftest import picture

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from pleinair import images, png, reading, tiff
-from pleinair.config import PICTURE_SUFFIXES
 from pleinair.errors import ImageError, OutputError
 from pleinair.metadata import kept_exif, srgb
+from pleinair.settings import PICTURE_SUFFIXES
 
 from .broken import NOTES, camera_exif, saved
 from .conftest import picture

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from pleinair import cli, config, kaggle
+from pleinair import cli, kaggle, settings
 from pleinair.errors import DataError, OutputError
 
 from .conftest import picture
@@ -17,7 +17,7 @@ from .conftest import picture
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """The competition's limits, a thousand times smaller."""
-    monkeypatch.setattr(kaggle, "KAGGLE", replace(config.KAGGLE, fewest=7, most=10))
+    monkeypatch.setattr(kaggle, "KAGGLE", replace(settings.KAGGLE, fewest=7, most=10))
 
 
 def photos(path, count, size=(256, 256)):

@@ -18,9 +18,10 @@ from PIL import Image
 
 from pleinair import easel
 from pleinair.cli.looks import size_of
-from pleinair.config import LightSpec, Look, PaintOptions
+from pleinair.config import LightSpec
 from pleinair.errors import UsageError
 from pleinair.painter import Painter
+from pleinair.settings import Look, PaintOptions
 
 from .conftest import picture
 from .test_cli import in_terminal, look, one_line, run

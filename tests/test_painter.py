@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pleinair import hub, images, metrics
-from pleinair.config import PAINT, LightSpec, Look, ResNetSpec, UNetSpec, size_multiple
+from pleinair.config import LightSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.errors import ImageError, OutputError, PainterError, UsageError
 from pleinair.painter import Painter
+from pleinair.settings import PAINT, Look
 
 from .conftest import SAMPLES, picture
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pleinair import archives, data, images, parquet, sources, tfrecord
-from pleinair.config import DATA
 from pleinair.errors import DataError, ImageError, MissingExtraError
+from pleinair.settings import DATA
 from pleinair.sources import open_source
 
 from .conftest import picture

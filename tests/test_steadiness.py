@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pleinair.config import VIDEO
+from pleinair.settings import VIDEO
 from pleinair.steadiness import Steadiness
 
 from .conftest import picture

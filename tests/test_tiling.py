@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pleinair import brushwork, images, tiling
-from pleinair.config import PAINT, LightSpec, ResNetSpec, UNetSpec, size_multiple
+from pleinair.config import LightSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.networks import build
 from pleinair.networks.norm import InstanceNorm
 from pleinair.painter import Painter
 from pleinair.runtime import Measuring
+from pleinair.settings import PAINT
 from pleinair.tiling import Box
 
 from .conftest import picture

@@ -16,7 +16,7 @@ import torch
 
 from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
-from pleinair.config import EVALUATE, RECIPES, TRAIN, LightSpec, Recipe
+from pleinair.config import RECIPES, LightSpec, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
 from pleinair.export import export_run
 from pleinair.monitoring import Score
@@ -24,6 +24,7 @@ from pleinair.networks import winograd
 from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
+from pleinair.settings import EVALUATE, TRAIN
 from pleinair.step import train_step
 from pleinair.training import _Run, train
 

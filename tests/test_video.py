@@ -16,8 +16,8 @@ import pytest
 av = pytest.importorskip("av", reason="PyAV is part of pleinair[video]")
 
 from pleinair import clips, video, work  # noqa: E402
-from pleinair.config import VIDEO, Look  # noqa: E402
 from pleinair.errors import OutputError, UsageError, VideoError  # noqa: E402
+from pleinair.settings import VIDEO, Look  # noqa: E402
 from pleinair.video import paint_video, seconds_of  # noqa: E402
 
 from .conftest import REPOSITORY, picture  # noqa: E402
@@ -465,7 +465,7 @@ import sys, time
 from dataclasses import replace
 import numpy as np
 from pleinair import video, work
-from pleinair.config import VIDEO
+from pleinair.settings import VIDEO
 video.VIDEO = work.VIDEO = replace(VIDEO, segment_frames=4)
 class Slow:
     def paint_pixels(self, pixels, look, adjust=None):

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from pleinair import tree, watching
-from pleinair.config import FOLDERS, LightSpec
+from pleinair.config import LightSpec
 from pleinair.folders import Studio
 from pleinair.ledger import mark_of
 from pleinair.painter import Painter
+from pleinair.settings import FOLDERS
 from pleinair.watching import Arrivals, is_temporary, paint_arrivals
 
 from .conftest import picture

@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pleinair.config import RECIPES, Look
+    from pleinair.config import RECIPES
     from pleinair.errors import PleinairError
     from pleinair.folders import paint_many
     from pleinair.painter import Painter
+    from pleinair.settings import Look
     from pleinair.video import paint_video
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Look": "pleinair.config",
+    "Look": "pleinair.settings",
     "Painter": "pleinair.painter",
     "PleinairError": "pleinair.errors",
     "RECIPES": "pleinair.config",

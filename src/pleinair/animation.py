@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pleinair import gif, metadata, png, reading, writing
-from pleinair.config import PAINT
 from pleinair.errors import ImageError, OutputError, PleinairError
 from pleinair.pictures import Picture, in_eight_bits, to_array
+from pleinair.settings import PAINT
 
 Frame = tuple[Picture, float]  # what is shown, and for how many milliseconds
 KINDS = ("GIF", "PNG", "WEBP", "AVIF")

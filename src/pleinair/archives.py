@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from pleinair.config import DATA
 from pleinair.errors import DataError, ImageError, OutputError
+from pleinair.settings import DATA
 
 _CHUNK = 2**20
 
@@ -87,7 +87,7 @@ def unpack(
 
     Refused before a byte is written: names that leave the folder, links and devices, names that
     come twice (in any case, since disks may not tell cases apart), locked members, and more bytes
-    or files than `config.DATA` allows. `progress` hears of bytes written and of all.
+    or files than `settings.DATA` allows. `progress` hears of bytes written and of all.
     """
     with open_zip(path) as archive:
         infos = archive.infolist()

@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 
 from pleinair import resampling, tiling
 from pleinair.config import (
-    LOOK,
-    PAINT,
     AnySpec,
-    Look,
     PainterSpec,
     edge_margin,
     paints_in_layers,
@@ -32,6 +29,7 @@ from pleinair.errors import UsageError
 from pleinair.images import Batch
 from pleinair.resampling import Planes
 from pleinair.runtime import Engine, Measuring, Statistics
+from pleinair.settings import LOOK, PAINT, Look
 from pleinair.tiling import Box, Tile
 
 Levels = NDArray[Any]

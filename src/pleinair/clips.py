@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair.config import VIDEO
 from pleinair.errors import MissingExtraError, VideoError
+from pleinair.settings import VIDEO
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pleinair import clips
 from pleinair.clips import Clip, Warn
-from pleinair.config import VIDEO
+from pleinair.settings import VIDEO
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer

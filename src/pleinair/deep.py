@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair.config import PAINT
 from pleinair.errors import ImageError
 from pleinair.metadata import srgb
 from pleinair.png import SIGNATURE
+from pleinair.settings import PAINT
 
 Deep = NDArray[np.uint16]
 _SPACES = {1: b"GRAY", 3: b"RGB ", 4: b"CMYK"}

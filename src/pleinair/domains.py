@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from pleinair import data, monitoring
-from pleinair.config import EVALUATE, TRAIN, Recipe, size_multiple
+from pleinair.config import Recipe, size_multiple
 from pleinair.engines import features
 from pleinair.monitoring import Judge
+from pleinair.settings import EVALUATE, TRAIN
 
 Say = Callable[[str], None]
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pleinair.config import DATA
 from pleinair.errors import DataError, OutputError
+from pleinair.settings import DATA
 
 Progress = Callable[[str, int, int | None], None]  # what is done, bytes of it, bytes in all
 

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pleinair import brushwork, files, hub, images, memory
-from pleinair.config import PAINT, Look, PaintOptions
 from pleinair.errors import ImageError
 from pleinair.images import Animation, Picture
 from pleinair.painter import Painter
+from pleinair.settings import PAINT, Look, PaintOptions
 
 Shown = Picture | Animation
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1

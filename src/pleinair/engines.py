@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pleinair import backbones, files, images
-from pleinair.config import EVALUATE
 from pleinair.errors import DataError
 from pleinair.images import Batch, Pixels
 from pleinair.metrics import Maps
 from pleinair.networks.features import VARIANTS, lite, weights_file
 from pleinair.networks.inception import SIDE, Inception
+from pleinair.settings import EVALUATE
 
 
 def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from pleinair import __version__, appearance, ballots, files, hub, metrics
 from pleinair.ballots import Duel
-from pleinair.config import EVALUATE
 from pleinair.errors import DataError, UsageError
 from pleinair.gallery import PROTOCOL, Arrays, Gallery, Seen, Squares
 from pleinair.images import Pixels
 from pleinair.painter import Painter
+from pleinair.settings import EVALUATE
 
 # --- scores ---------------------------------------------------------------------------------
 

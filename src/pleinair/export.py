@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from pleinair import files, weights
-from pleinair.config import EXPORT, PIXEL_CONTRACT, Spec, size_multiple
+from pleinair.config import Spec, size_multiple
 from pleinair.errors import CheckpointError, ExportError, MissingExtraError, OutputError
 from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.recipes import spec_to_dict
 from pleinair.runtime import Measuring
+from pleinair.settings import EXPORT, PIXEL_CONTRACT
 
 
 def export_run(run: Path, target: Path, force: bool = False, **about: str) -> float:

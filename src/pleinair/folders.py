@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pleinair import easel, files, tree
-from pleinair.config import FOLDERS, LOOK, PAINT, PAINT_OPTIONS, Look, PaintOptions
 from pleinair.easel import Shown
 from pleinair.errors import OutputError, PleinairError
 from pleinair.ledger import Entry, Ledger, mark_of
 from pleinair.painter import Painter, check_target
+from pleinair.settings import FOLDERS, LOOK, PAINT, PAINT_OPTIONS, Look, PaintOptions
 from pleinair.tree import LEDGER, Job
 from pleinair.workers import Done, Line, Task, Told
 

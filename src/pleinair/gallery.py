@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import __version__, appearance, files, hub, images, metrics, sources
-from pleinair.config import EVALUATE
 from pleinair.errors import DataError, ImageError
 from pleinair.images import Pixels
 from pleinair.metrics import Maps
 from pleinair.painter import Painter
+from pleinair.settings import EVALUATE
 
 PROTOCOL = 2  # raise it when squares, resizing, features or measures change
 Arrays = dict[str, NDArray[Any]]

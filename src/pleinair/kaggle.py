@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from pleinair import files, images, sources
-from pleinair.config import KAGGLE
 from pleinair.errors import DataError, ImageError, OutputError
 from pleinair.painter import Painter
+from pleinair.settings import KAGGLE
 
 Told = Callable[[int, int], None]  # how many are painted, of how many
 Warn = Callable[[str], None]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from pleinair.config import PAINT
 from pleinair.errors import UsageError
+from pleinair.settings import PAINT
 
 _GROUPS = (
     # What a container may take and takes: version 2 of control groups, then version 1.

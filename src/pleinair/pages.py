@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import ballots, images, metrics
-from pleinair.config import EVALUATE
 from pleinair.errors import ImageError, UsageError
 from pleinair.evaluation import Entry, Evaluation, Show, frechet_name
 from pleinair.images import Pixels
+from pleinair.settings import EVALUATE
 
 Told = Callable[[str, int, int], None]
 

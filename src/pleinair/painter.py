@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from pleinair import brushwork, files, hub, images, memory, resampling, runtime
 from pleinair.brushwork import Adjust, Brushwork, Told
 from pleinair.config import (
-    LOOK,
-    PAINT,
     AnySpec,
     FeatureSpec,
     LightSpec,
-    Look,
     PainterSpec,
     PatchSpec,
     working_bytes_per_pixel,
@@ -28,6 +25,7 @@ from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
 from pleinair.recipes import spec_from_dict
 from pleinair.runtime import Engine, Measuring
+from pleinair.settings import LOOK, PAINT, Look
 
 if TYPE_CHECKING:
     from pleinair.images import Animation

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, final
 
-from pleinair.config import DATA
 from pleinair.errors import DataError, ImageError, MissingExtraError
+from pleinair.settings import DATA
 
 COLUMN = "image"
 

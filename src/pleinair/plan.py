@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pleinair import checkpoint
-from pleinair.config import TRAIN, Recipe
+from pleinair.config import Recipe
 from pleinair.errors import CheckpointError, UsageError
+from pleinair.settings import TRAIN
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import get_ident
 from typing import Any, NamedTuple, Self, final
 
-from pleinair.config import DATA
 from pleinair.data import Stream
 from pleinair.images import Batch, Pixels
+from pleinair.settings import DATA
 
 
 class _Ready(NamedTuple):

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pleinair import metadata, tiff
-from pleinair.config import PAINT
 from pleinair.errors import ImageError
 from pleinair.pictures import (
     Picture,
@@ -28,6 +27,7 @@ from pleinair.pictures import (
     on_white,
     resize_shorter,
 )
+from pleinair.settings import PAINT
 
 _PLUGINS = {"WEBP": "WebPImagePlugin", "AVIF": "AvifImagePlugin", "TIFF": "TiffImagePlugin"}
 _PNG = b"\x89PNG\r\n\x1a\n"

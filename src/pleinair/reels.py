@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pleinair import clips, companions
 from pleinair.clips import Clip, Pixels, Tags, Warn
 from pleinair.companions import Span
-from pleinair.config import VIDEO
 from pleinair.errors import OutputError, VideoError
+from pleinair.settings import VIDEO
 
 if TYPE_CHECKING:
     from av.packet import Packet

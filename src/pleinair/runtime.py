@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import onnxfile
-from pleinair.config import PAINT
 from pleinair.errors import PainterError, UsageError
 from pleinair.images import Batch
+from pleinair.settings import PAINT
 
 Statistics = NDArray[np.float32]
 """(2, C): the means and the variances of all channels of all instance norms, in their order."""

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, final
 
 from pleinair import archives, parquet, tfrecord
-from pleinair.config import DATA, MANIFEST_SUFFIXES, PICTURE_SUFFIXES
 from pleinair.errors import DataError
+from pleinair.settings import DATA, MANIFEST_SUFFIXES, PICTURE_SUFFIXES
 
 _TRAINED_ON = frozenset(["", "train", "training"])
 _HELD_OUT = frozenset(["val", "valid", "validation", "dev", "test", "testing"])

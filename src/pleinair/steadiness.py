@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair.config import VIDEO
+from pleinair.settings import VIDEO
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # HWC, RGB
 Floats = NDArray[np.float32]

@@ -18,8 +18,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, final
 
-from pleinair.config import DATA
 from pleinair.errors import DataError, ImageError, MissingExtraError
+from pleinair.settings import DATA
 
 FEATURES = ("image", "image_raw", "image/encoded")
 

@@ -16,7 +16,7 @@ import torch
 
 from pleinair import checkpoint, data, domains, hub, monitoring, weights
 from pleinair.board import Board
-from pleinair.config import TRAIN, size_multiple
+from pleinair.config import size_multiple
 from pleinair.engines import engine
 from pleinair.errors import OutputError, TrainingError
 from pleinair.images import Pixels
@@ -25,6 +25,7 @@ from pleinair.plan import Limit, Plan, plan_to_dict
 from pleinair.prefetch import Prefetched
 from pleinair.recipes import recipe_to_dict
 from pleinair.session import Session
+from pleinair.settings import TRAIN
 from pleinair.step import train_step
 from pleinair.tally import Tally
 from pleinair.team import Team

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pleinair import files, images
-from pleinair.config import PICTURE_SUFFIXES
 from pleinair.errors import OutputError, UsageError
 from pleinair.painter import default_output
+from pleinair.settings import PICTURE_SUFFIXES
 
 LEDGER = ".pleinair.jsonl"
 

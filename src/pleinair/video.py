@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from pleinair import clips, files, reels
 from pleinair.clips import Clip, Frame, Pixels, Warn
-from pleinair.config import PAINT, VIDEO, Look
 from pleinair.errors import OutputError, UsageError, VideoError
 from pleinair.reels import Coding, Piece
+from pleinair.settings import PAINT, VIDEO, Look
 from pleinair.work import Work, piece_length, settings_of, written
 
 Adjust = Callable[[int, Callable[[], NDArray[np.float32]]], NDArray[np.float32]]

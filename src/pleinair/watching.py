@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pleinair import tree
-from pleinair.config import FOLDERS, PICTURE_SUFFIXES
 from pleinair.folders import Done, Studio, Told
 from pleinair.ledger import Mark, mark_of
+from pleinair.settings import FOLDERS, PICTURE_SUFFIXES
 
 Planned = Callable[[], tree.Plan]  # what is to be painted as the folders are now
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from pleinair import files, reels
 from pleinair.clips import Clip
-from pleinair.config import VIDEO, Look
 from pleinair.errors import OutputError
 from pleinair.reels import Coding, Piece
+from pleinair.settings import VIDEO, Look
 from pleinair.steadiness import Steadiness
 
 _FORMAT = 1  # of the work folder

@@ -12,11 +12,11 @@ from typing import Literal, Protocol
 
 from pleinair import easel, files
 from pleinair.belts import Belt, Meter, Places
-from pleinair.config import FOLDERS, Look, PaintOptions
 from pleinair.easel import Shown
 from pleinair.errors import ImageError, OutputError, PleinairError
 from pleinair.ledger import Entry, Mark
 from pleinair.painter import Painter
+from pleinair.settings import FOLDERS, Look, PaintOptions
 from pleinair.tree import Job
 
 Status = Literal["painted", "skipped", "failed"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pleinair import files, metadata, reading, tiff
-from pleinair.config import PAINT
 from pleinair.errors import OutputError
 from pleinair.pictures import Picture, in_eight_bits, on_white, to_array
+from pleinair.settings import PAINT
 
 FORMATS = {
     ".jpg": "JPEG",

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from pleinair import files
 from pleinair.cli.terminal import progress_bar, say
-from pleinair.config import EVALUATE
 from pleinair.errors import MissingExtraError, OutputError, UsageError
+from pleinair.settings import EVALUATE
 
 if TYPE_CHECKING:
     from rich.table import Table

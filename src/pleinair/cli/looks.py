@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pleinair.config import FOLDERS, PAINT, Look, PaintOptions
 from pleinair.errors import UsageError
+from pleinair.settings import FOLDERS, PAINT, Look, PaintOptions
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -17,8 +17,8 @@ from cyclopts import Group, Parameter
 from pleinair.cli.looks import look_of, options_of
 from pleinair.cli.streams import STREAM, from_stdin, to_stdout
 from pleinair.cli.terminal import leave_at_once, progress_bar, say, told_to
-from pleinair.config import PAINT, Look, PaintOptions
 from pleinair.errors import ImageError, UsageError
+from pleinair.settings import PAINT, Look, PaintOptions
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from pleinair.cli.terminal import progress_bar, told_to
-from pleinair.config import Look, PaintOptions
 from pleinair.errors import ImageError, OutputError, UsageError
+from pleinair.settings import Look, PaintOptions
 
 STREAM = Path("-")
 

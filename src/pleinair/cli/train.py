@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pleinair.cli.terminal import progress_bar, say, training_room
-from pleinair.config import TRAIN
 from pleinair.errors import OutputError, PleinairError, UsageError
+from pleinair.settings import TRAIN
 
 if TYPE_CHECKING:
     from rich.progress import Progress

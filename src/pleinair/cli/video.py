@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from pleinair.cli.looks import look_of, size_of
 from pleinair.cli.terminal import progress_bar, say
-from pleinair.config import PAINT, VIDEO, Look
 from pleinair.errors import OutputError, PleinairError, UsageError
+from pleinair.settings import PAINT, VIDEO, Look
 
 
 def video(

@@ -1,0 +1,228 @@
+"""Every default and limit of the commands, once. Standard library only: read before anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a photo is to be painted."""
+
+    layers: int | None = None  # each with strokes half as large; None: by the photo's size
+    brush: float = 1.0  # how large strokes are relative to the picture
+    strength: float = 1.0  # 0: the photo, 1: the painting, up to 1.5: beyond it
+    colors: Literal["painter", "photo"] = "painter"  # photo: keep the photo's own chroma
+
+
+LOOK = Look()
+
+
+@dataclass(frozen=True)
+class PaintSettings:
+    """Defaults and limits of painting."""
+
+    painter: str = "monet"
+    jpeg_quality: int = 92  # and of WebP; where the photo's own is not known
+    avif_quality: int = 80  # and of HEIC, which at this number look like a JPEG of 92
+    max_pixels: int = 200_000_000  # of a photo; above it the header is taken for a bomb
+    max_frame_pixels: int = 40_000_000  # of an animation; 8K has 33 million
+    max_film_pixels: int = 4_000_000_000  # of all its frames together
+    max_frames: int = 20_000
+    sheet_height: int = 512  # pixels of each picture on a sheet
+    max_layers: int = 16
+    memory: int = 1400 * 2**20  # bytes that painting takes where as much is free
+    least_memory: int = 512 * 2**20
+    base_bytes: int = 110 * 2**20  # of the process before it paints
+    least_tile_bytes: int = 64 * 2**20
+    measured_bytes: int = 368 * 2**20  # at work while statistics are measured
+    sampled_pixels: int = 2**19  # of pictures that are too large to be measured whole
+    sample_side: int = 96  # pixels of the squares that they are measured on in large pictures
+    large_batch: int = 2**18  # pixels above which working memory is given back after a layer
+    trial_side: int = 256  # pixels of a picture on which devices are compared
+    trial_runs: int = 3  # of which the fastest counts
+    trial_tolerance: float = 0.02  # from the processor's result, in units of [-1, 1]
+    sessions_kept: int = 4  # networks with their statistics, compiled
+    kept_drift: float = 0.2  # of statistics between frames of one scene, in deviations
+    band_pixels: int = 2**19  # of a painting that are finished at a time
+    least_brush: float = 0.25
+    most_brush: float = 8.0
+    most_strength: float = 1.5
+    broad: int = 16  # pixels below which colour is no broad colour
+    first_layer: int = 512  # pixels, about, of the longer side under the broadest strokes
+    layer_detail: float = 0.5  # of the photo's finer detail that a layer paints over, in [0, 1]
+    layer_colour: float = 0.7  # how far a layer keeps the broad colours below it, in [0, 1]
+
+
+@dataclass(frozen=True)
+class PaintOptions:
+    """How paintings are made and written, apart from their look."""
+
+    suffix: str | None = None  # type of the paintings, as .png; None: the photo's own, else .jpg
+    quality: int | None = None  # of JPEG and WebP, 1 to 100; None: PaintSettings.jpeg_quality
+    strip: bool = False  # leave the photo's metadata out
+    force: bool = False  # overwrite what we did not paint
+    memory: int | None = None  # bytes for the whole process; None: chosen by what is free
+    device: str = "auto"
+
+
+PAINT_OPTIONS = PaintOptions()
+
+
+@dataclass(frozen=True)
+class FolderSettings:
+    """Limits of painting many photos, and of waiting for more."""
+
+    small_pixels: int = 600_000  # up to which photos are faster side by side, a core each
+    most_jobs: int = 256
+    pictures_ahead: int = 4  # decoded while others are painted, as far as bytes allow
+    bytes_ahead: int = 128 * 2**20
+    files_together: int = 64  # put on the disk in one go ...
+    seconds_together: float = 0.5  # ... or all that come within so long
+    settle_seconds: float = 1.0  # without a change after which an arriving photo is whole
+    look_again_seconds: float = 60.0  # for arrivals that nobody told of
+    watch_tries: int = 3  # of a photo that cannot be read, each after twice the wait
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Defaults of a training run that are not part of its recipe."""
+
+    recipe: str = "light"
+    seed: int = 0
+    checkpoint_every: int = 500  # steps
+    sample_every: int = 250  # steps
+    score_every: int = 1000  # steps
+    log_every: int = 10  # steps between lines of history.jsonl
+    sample_photos: int = 5
+    score_photos: int = 100  # painted for a score; held out where there are 20 times as many
+    score_paintings: int = 300  # that they are compared with
+    score_least: int = 8  # pictures of either kind; fewer tell nothing
+    likeness_pictures: int = 24  # of each kind, looked at for folders that were mixed up
+    cache_mib: int = 2048  # decoded pictures kept in memory, both domains together
+    checkpoints_kept: int = 3  # beside the best
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """The protocol of scores."""
+
+    side: int = 256  # pixels of the square that every picture becomes
+    backbones: tuple[str, ...] = ("lite0", "lite2")
+    batch: int = 16  # pictures that a backbone looks at together; fewer are slower on one core
+    most_workers: int = 8  # batches at once, each with some 400 MB
+    scene_strides: tuple[int, ...] = (8, 16)  # where a map tells what is in the picture
+    strangers: int = 32  # pairs of unlike photos behind the baseline of a scene that is lost
+    sheet_photos: int = 8  # rows of a report's sheet
+    extremes: int = 6  # best and worst results of a report
+    ballot_pairs: int = 30  # that a person is asked about
+    ballot_references: int = 8  # paintings shown beside them
+    page_quality: int = 85  # of WebP pictures in pages
+    nearest: int = 6  # results that are shown beside the paintings they are most alike
+    resamples: int = 1000  # bootstrap samples behind an interval
+    subsets: int = 50  # behind KID's mean and deviation
+    subset_size: int = 100
+    least: int = 8  # pictures of either kind
+    frechet_least: int = 2048  # pictures below which a Frechet distance comes with a warning
+
+
+@dataclass(frozen=True)
+class KaggleSettings:
+    """What the competition `gan-getting-started` takes as images.zip."""
+
+    side: int = 256  # pixels
+    fewest: int = 7_000
+    most: int = 10_000
+    most_workers: int = 8
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How an exported graph is written and checked."""
+
+    opset: int = 18
+    tolerance: float = 1e-4  # largest difference to PyTorch, in units of [-1, 1]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Limits of training sets: what is read, decoded ahead, downloaded and unpacked."""
+
+    batches_ahead: int = 4  # of each domain, ready while a step runs
+    decoders: int = 2  # threads of each domain
+    decoder_niceness: int = 10
+    max_picture_bytes: int = 512 * 2**20  # of one picture inside an archive or a shard
+    max_download_bytes: int = 64 * 2**30
+    max_unpacked_bytes: int = 64 * 2**30  # of a whole archive
+    max_unpacked_files: int = 2_000_000
+    row_group_bytes: int = 256 * 2**20  # of parquet kept in memory
+    timeout: float = 30.0  # seconds without a word from a server
+    tries: int = 5  # in a row that bring nothing new
+    first_wait: float = 1.0  # seconds before the second try, then twice as long each time
+    longest_wait: float = 60.0
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """Defaults and limits of painting clips. Levels are of 0 to 255, whatever the bit depth."""
+
+    smoothing: float = 0.6  # seconds over which what stands still is averaged
+    most_smoothing: float = 10.0
+    segment_frames: int = 60  # painted between two savings; each begins with a keyframe
+    least_segment_frames: int = 15
+    segment_pixels: int = 60 * 1280 * 720  # of larger frames fewer: that many pixels together
+    crf: int = 18  # of H.264 and HEVC: nothing of a stroke is lost to the eye
+    most_crf: int = 51
+    open_crf: int = 24  # of VP9 and AV1: about as good
+    most_open_crf: int = 63
+    audio_rate: int = 160_000  # bits a second, where audio cannot be copied
+    seek_margin: float = 10.0  # seconds that are decoded before the frame to go on from
+    clock_back: float = 1.0  # seconds; by less, a frame is out of order
+    cut_short: float = 1.5  # seconds that a clip may lack at its end before that is said
+    block: int = 4  # pixels of the squares that move or stand still
+    thumbnail: int = 16  # pixels of the squares by which cuts are seen
+    cut_levels: float = 12.0  # mean difference of two frames that may be a cut
+    cut_likeness: float = 0.6  # correlation of two frames at or above which there is none
+    noise: tuple[float, float] = (0.5, 12.0)  # levels of a camera's, at least and at most
+    still_noise: float = 2.5  # levels of difference that may be noise whatever the picture's grain
+    moves: tuple[float, float] = (1.3, 2.2)  # times the noise: a square begins to move, and does
+    flutter: tuple[float, float] = (0.04, 0.10)  # of the picture's light: it begins to be followed
+    reach: int = 2  # squares around what moves whose strokes change with it
+    dead_band: float = 0.75  # levels below which a pixel to paint stays as it is
+    measure_every: float = 0.25  # seconds between two measurements of statistics in one scene
+    drift: float = 0.03  # of statistics, in deviations, below which they stay as they are
+    jump: float = 1.5  # of statistics, in deviations, that is a cut
+
+
+PAINT = PaintSettings()
+FOLDERS = FolderSettings()
+TRAIN = TrainSettings()
+EVALUATE = EvaluateSettings()
+KAGGLE = KaggleSettings()
+EXPORT = ExportSettings()
+DATA = DataSettings()
+VIDEO = VideoSettings()
+
+PICTURE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".avif",
+        ".jfif",
+        ".apng",
+        ".heic",
+        ".heif",
+        ".hif",
+    ]
+)
+MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])
+PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"
