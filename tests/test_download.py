@@ -126,8 +126,8 @@ def elsewhere():
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch, tmp_path):
-    settings = replace(settings.DATA, first_wait=0.0, timeout=5.0, tries=3)
-    monkeypatch.setattr(download, "DATA", settings)
+    quick = replace(settings.DATA, first_wait=0.0, timeout=5.0, tries=3)
+    monkeypatch.setattr(download, "DATA", quick)
     monkeypatch.chdir(tmp_path)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
