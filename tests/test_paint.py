@@ -26,6 +26,7 @@ from pleinair.settings import Look, PaintOptions
 from .conftest import picture
 from .test_cli import in_terminal, look, one_line, run
 from .test_images import saved
+from .test_runtime import foreign
 
 COMMAND = [sys.executable, "-m", "pleinair", "paint"]
 
@@ -346,6 +347,21 @@ def test_what_arrives_is_painted_until_ctrl_c(photos, tmp_path):
     assert summary["summary"]["painted"] == 5
     assert np.asarray(look(out / "new.jpg")).shape == (24, 32, 3)
     assert not (out / "~new.jpg").exists()
+
+
+def test_files_of_others_paint_with_a_word_on_their_limits(tmp_path, capsys):
+    painter = foreign(tmp_path / "other.onnx", [1, 3, 32, 32])
+    photos = [tmp_path / f"{name}.png" for name in "ab"]
+    for photo in photos:
+        Image.fromarray(picture(48, 64)).save(photo)
+    assert run("paint", *photos, "--painter", painter) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("takes no statistics") == 1
+    assert captured.out.split() == [str(tmp_path / f"{name}.other.png") for name in "ab"]
+    assert look(tmp_path / "a.other.png").size == (64, 48)
+    assert run("paint", *photos, "--painter", painter, "--json", "--force") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all("painted at 32x24" in line["note"] for line in lines)
 
 
 def test_a_photo_that_takes_more_memory_than_was_given_is_named(tmp_path, capsys):

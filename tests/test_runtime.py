@@ -147,6 +147,13 @@ def test_files_of_other_shapes_are_refused_in_one_sentence(tmp_path, shape):
         Painter.load(path)
 
 
+def test_what_an_engine_returns_stays_as_it_was():
+    kept = np.zeros((1, 3, 64, 64), np.float32)
+    kept.flags.writeable = False
+    assert (Painter(lambda batch: kept, AnySpec(64, 64)).paint(picture(64, 64)) == 128).all()
+    assert not kept.any()
+
+
 def test_statistics_that_come_again_cost_no_session(monkeypatch):
     engine = Painter.load("monet").engine
     made = []

@@ -83,7 +83,7 @@ class Brushwork:
         adjust: Adjust | None = None,
         told: Told | None = None,
     ) -> Levels:
-        """A painting of the size and depth of `photo`. Raises UsageError where memory is short."""
+        """A painting of the size and depth of `photo`."""
         sizes = layer_sizes(photo.shape[0], photo.shape[1], self.spec, look)
         views = [photo]
         for size in reversed(sizes[:-1]):
@@ -145,10 +145,9 @@ class Brushwork:
     @staticmethod
     def _tile(engine: Engine, frame: Frame, tile: Tile, inner: Box, painted: Levels) -> None:
         """Paint what is `inner` of a tile. A method, so that nothing of it is kept afterwards."""
-        out = engine(frame.batch(tile.seen))[0]
         y, x = inner.within(tile.seen).slices
-        values = out[:, y, x]
-        values *= np.float32(127.5)
+        # A copy: what an engine returns is its own.
+        values = engine(frame.batch(tile.seen))[0][:, y, x] * np.float32(127.5)
         values += np.float32(127.5)
         resampling.store(values, painted[frame.unframed(inner).slices])
 

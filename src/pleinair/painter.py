@@ -90,9 +90,8 @@ class Painter:
         if now == (height, width):
             return ""
         return (
-            f"the painter's file has no inputs for statistics, so a photo of {width}x{height} is "
-            f"painted at {now[1]}x{now[0]} and enlarged; painters that `pleinair export` writes "
-            "have no such limit"
+            f"this painter's file takes no statistics, so a photo of {width}x{height} is painted "
+            f"at {now[1]}x{now[0]} and enlarged; files that `pleinair export` writes take them."
         )
 
     def paint(

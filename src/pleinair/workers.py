@@ -30,6 +30,7 @@ class Done:
 
     error: a sentence where it failed. width, height: pixels; seconds: of reading, painting and
     encoding it; layers: how often it was painted. All 0 where it was not painted now.
+    note: a sentence on what could not be had of it though it was painted.
     """
 
     photo: Path
@@ -40,6 +41,7 @@ class Done:
     height: int = 0
     seconds: float = 0.0
     layers: int = 0
+    note: str | None = None
 
 
 @dataclass
@@ -211,6 +213,7 @@ class Line:
             width=painting.size[0],
             height=painting.size[1],
             layers=easel.layers(painter, picture, self._look),
+            note=painter.caveat(picture.size[1], picture.size[0]) or None,
             seconds=round(task.done.seconds + time.perf_counter() - start, 3),
         )
         self._encoded.put(task, len(task.data))

@@ -145,6 +145,7 @@ class _Outing:
         self.counts: Counter[str] = Counter()
         self.pairs: list[tuple[Path | bytes, Path]] = []
         self.began = time.monotonic()
+        self.noted = False
 
     def run(self) -> int:
         from pleinair.folders import Studio
@@ -258,6 +259,9 @@ class _Outing:
         self.counts[done.status] += 1
         if done.error is not None:
             _say_above(progress, f"pleinair: {done.error}")
+        if done.note is not None and not self.noted:
+            self.noted = True  # once tells it of all
+            _say_above(progress, done.note)
         if self.as_json:
             print(json.dumps(_record(done)), flush=True)
         elif done.status == "painted":
@@ -319,6 +323,7 @@ def _record(done: Done) -> dict[str, Any]:
         "height": done.height if made else None,
         "seconds": done.seconds if made else None,
         "layers": done.layers if made else None,
+        "note": done.note,
     }
 
 
