@@ -130,6 +130,7 @@ def test_lines_of_json(photos, tmp_path, capsys):
         "height": 24,
         "seconds": 0,
         "layers": 1,
+        "note": None,
     }
     assert (bad["status"], bad["painting"], bad["width"]) == ("failed", None, None)
     assert "is not a picture" in bad["error"]
