@@ -126,7 +126,9 @@ class Brushwork:
         frame = Frame(ground, margin, tall, wide)
         painted = _room(ground, self.memory - held)
         a_pixel = working_bytes_per_pixel(self.spec)
-        free = self.memory - PAINT.base_bytes - held - painted.nbytes
+        # A file's weights are there several times: as bytes, in either mode, and packed.
+        held += PAINT.base_bytes + PAINT.weights_copies * getattr(self.engine, "weight_bytes", 0)
+        free = self.memory - held - painted.nbytes
         most = max(free, PAINT.least_tile_bytes) // a_pixel
         engine = self._for_layer(frame, stride, most, adjust)
         whole = Box(0, 0, tall, wide)
@@ -160,6 +162,7 @@ class Brushwork:
     ) -> Engine:
         """The engine, with statistics of its own where the frame is not painted in one go."""
         budget = PAINT.measured_bytes // working_bytes_per_pixel(self.spec)
+        budget = max(budget, min(PAINT.least_measured, most))
         area = frame.tall * frame.wide
         if not isinstance(self.engine, Measuring) or not (adjust or area > min(most, budget)):
             return self.engine
@@ -167,7 +170,8 @@ class Brushwork:
 
         def measure() -> Statistics:
             whole = area <= budget
-            sample = frame.whole() if whole else frame.sample(PAINT.sampled_pixels, stride)
+            some = min(PAINT.sampled_pixels, budget)
+            sample = frame.whole() if whole else frame.sample(some, stride)
             found = measuring.measure(sample)
             self._rest(sample.shape[2] * sample.shape[3], stride)
             return found

@@ -30,18 +30,18 @@ def add_modes(model: ModelProto) -> ModelProto:
         return model
     channels = [sizes[norm.input[1]] for norm in norms]
     given = np.stack([np.zeros(sum(channels)), np.ones(sum(channels))]).astype(np.float32)
-    for name, array in (
+    for name, array in (  # without dots, which names of weights have
         ("fixed", np.array(False)),
         ("given_statistics", given),
-        ("statistics.sizes", np.array(channels, np.int64)),
-        ("statistics.places", np.array([2, 3], np.int64)),
-        ("statistics.rows", np.array([-1], np.int64)),
-        ("statistics.both", np.array([2, -1], np.int64)),
+        ("statistics_sizes", np.array(channels, np.int64)),
+        ("statistics_places", np.array([2, 3], np.int64)),
+        ("statistics_rows", np.array([-1], np.int64)),
+        ("statistics_both", np.array([2, -1], np.int64)),
     ):
         graph.initializer.append(_tensor(array, name))
     names = [f"norm{number}" for number in range(len(norms))]
     slices = [f"{name}.given" for name in names]
-    nodes = [helper.make_node("Split", ["given_statistics", "statistics.sizes"], slices, axis=1)]
+    nodes = [helper.make_node("Split", ["given_statistics", "statistics_sizes"], slices, axis=1)]
     left = iter(names)
     nodes += [
         _switch(node, next(left)) if node.op_type == "InstanceNormalization" else node
@@ -67,8 +67,8 @@ def _switch(norm: NodeProto, name: str) -> NodeProto:
 
     apply = [
         node("Split", [inner("given")], [inner("mean"), inner("variance")], axis=0, num_outputs=2),
-        node("Reshape", [inner("mean"), "statistics.rows"], [inner("means")]),
-        node("Reshape", [inner("variance"), "statistics.rows"], [inner("variances")]),
+        node("Reshape", [inner("mean"), "statistics_rows"], [inner("means")]),
+        node("Reshape", [inner("variance"), "statistics_rows"], [inner("variances")]),
         node(
             "BatchNormalization",
             [x, scale, bias, inner("means"), inner("variances")],
@@ -79,13 +79,13 @@ def _switch(norm: NodeProto, name: str) -> NodeProto:
     ]
     measure = [
         node("InstanceNormalization", [x, scale, bias], [inner("normed")], epsilon=epsilon),
-        node("ReduceMean", [x, "statistics.places"], [inner("middle")], keepdims=1),
+        node("ReduceMean", [x, "statistics_places"], [inner("middle")], keepdims=1),
         node("Sub", [x, inner("middle")], [inner("centred")]),
         # Not the mean of squares less the square of the mean, which would lose digits.
         node("Mul", [inner("centred"), inner("centred")], [inner("squares")]),
-        node("ReduceMean", [inner("squares"), "statistics.places"], [inner("spread")], keepdims=1),
+        node("ReduceMean", [inner("squares"), "statistics_places"], [inner("spread")], keepdims=1),
         node("Concat", [inner("middle"), inner("spread")], [inner("pair")], axis=0),
-        node("Reshape", [inner("pair"), "statistics.both"], [inner("measured")]),
+        node("Reshape", [inner("pair"), "statistics_both"], [inner("measured")]),
     ]
     return node(
         "If",

@@ -107,6 +107,7 @@ class TwoModes(Session):
         self._data, self._name, self._way = data, name, way
         self._kept: OrderedDict[bytes, Session] = OrderedDict()
         self._lock = threading.Lock()
+        self.weight_bytes = len(data)
 
     def measure(self, batch: Batch) -> Statistics:
         """Means and variances of every norm's channels on one picture, (1, 3, H, W)."""

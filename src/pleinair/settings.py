@@ -34,9 +34,11 @@ class PaintSettings:
     max_layers: int = 16
     memory: int = 1400 * 2**20  # bytes that painting takes where as much is free
     least_memory: int = 512 * 2**20
-    base_bytes: int = 110 * 2**20  # of the process before it paints
+    base_bytes: int = 98 * 2**20  # of the process before it paints
     least_tile_bytes: int = 64 * 2**20
     measured_bytes: int = 368 * 2**20  # at work while statistics are measured
+    least_measured: int = 2**18  # pixels that are measured whole whatever the network takes
+    weights_copies: int = 6
     sampled_pixels: int = 2**19  # of pictures that are too large to be measured whole
     sample_side: int = 96  # pixels of the squares that they are measured on in large pictures
     large_batch: int = 2**18  # pixels above which working memory is given back after a layer
