@@ -208,3 +208,13 @@ def test_arrays_of_other_shapes_are_refused(shape):
 def test_arrays_of_other_types_are_refused():
     with pytest.raises(ImageError, match="float64"):
         images.from_array(np.zeros((4, 4, 3)))
+
+
+def test_floats_are_of_zero_to_one(tmp_path):
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (48, 1))
+    Image.fromarray(ramp).save(tmp_path / "a.tif")
+    found = images.read(tmp_path / "a.tif").pixels
+    assert np.abs(found[:, :, 0] - ramp * 255).max() <= 0.51
+    Image.fromarray((ramp * 10**6).astype(np.int32)).save(tmp_path / "b.tif")
+    with pytest.raises(ImageError, match=r"values up to 1e\+06"):
+        images.read(tmp_path / "b.tif")

@@ -357,7 +357,7 @@ def test_files_of_others_paint_with_a_word_on_their_limits(tmp_path, capsys):
         Image.fromarray(picture(48, 64)).save(photo)
     assert run("paint", *photos, "--painter", painter) == 0
     captured = capsys.readouterr()
-    assert captured.err.count("takes no statistics") == 1
+    assert captured.err.count("takes no statistics") == 2
     assert captured.out.split() == [str(tmp_path / f"{name}.other.png") for name in "ab"]
     assert look(tmp_path / "a.other.png").size == (64, 48)
     assert run("paint", *photos, "--painter", painter, "--json", "--force") == 0
@@ -369,5 +369,56 @@ def test_a_photo_that_takes_more_memory_than_was_given_is_named(tmp_path, capsys
     photo = tmp_path / "large.png"
     Image.new("RGB", (12_000, 8_000)).save(photo)
     assert run("paint", photo, "--memory", "600M") == 1
-    assert "takes about 750M to decode" in one_line(capsys)
+    assert "M to decode, more than" in one_line(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["large.png"]
+
+
+def test_names_that_begin_with_a_hyphen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture(24, 32)).save("-dash.jpg")
+    assert run("paint", "./-dash.jpg", "-o", "a.jpg") == 0
+    assert run("paint", "-o", "b.jpg", "--", "-dash.jpg") == 0
+    assert look(tmp_path / "b.jpg").size == (32, 24)
+
+
+def test_an_empty_name_is_not_this_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture(24, 32)).save("a.jpg")
+    assert run("paint", "") == 1
+    assert "an empty name found" in one_line(capsys)
+
+
+def test_pages_that_are_not_painted_are_counted(tmp_path, capsys):
+    page = Image.fromarray(picture(24, 32))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page, page])
+    assert run("paint", tmp_path / "a.tif") == 0
+    assert "of 3 pages the first was painted" in capsys.readouterr().err
+
+
+def test_frames_do_not_fit_into_a_jpeg(tmp_path, capsys):
+    frames = [Image.fromarray(picture(24, 32, seed)) for seed in range(2)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert run("paint", tmp_path / "a.gif", "-o", tmp_path / "a.jpg") == 1
+    assert "a.jpg holds one picture, not 2 frames" in one_line(capsys)
+
+
+def test_a_full_standard_output_is_one_sentence(photos):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "pleinair", "paint", photos / "a.jpg", "-o", "-"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"pleinair: standard output cannot be written")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_folders_of_paintings_are_no_photos(photos, tmp_path, capsys):
+    assert run("paint", photos) == 0
+    assert run("paint", photos, tmp_path / "in.monet") == 0
+    assert "in.monet is a painting already" in capsys.readouterr().err
+    assert not (tmp_path / "in.monet.monet").exists()

@@ -130,9 +130,9 @@ def test_a_painting_does_not_depend_on_the_memory(monet, size, monkeypatch):
     photo = picture(*size)
     roomy = brushwork.Brushwork(monet.engine, monet.spec, 2**40)
     # As on a machine so small that large photos are cut into many tiles.
-    limits = replace(
-        PAINT, base_bytes=0, least_tile_bytes=2**24, measured_bytes=60 * 2**20, sampled_pixels=2**17
-    )
+    none = dict.fromkeys(("base_bytes", "least_measured", "weights_copies"), 0)
+    small = {"least_tile_bytes": 2**24, "measured_bytes": 60 * 2**20, "sampled_pixels": 2**17}
+    limits = replace(PAINT, **none, **small)
     monkeypatch.setattr(brushwork, "PAINT", limits)
     expected = roomy.paint(photo)
     tight = brushwork.Brushwork(monet.engine, monet.spec, 2**24)

@@ -366,7 +366,11 @@ def check_look(look: Look) -> None:
         ("strength", look.strength, 0.0, PAINT.most_strength),
         ("layers", look.layers, 1, PAINT.max_layers),
     ):
-        if value is not None and not low <= value <= high:
-            raise UsageError(f"{name} {value:g} found; give a number from {low:g} to {high:g}.")
+        kinds = (int,) if name == "layers" else (int, float)
+        if value is None:
+            continue
+        if not isinstance(value, kinds) or not low <= value <= high:
+            whole = "whole number" if name == "layers" else "number"
+            raise UsageError(f"{name} {value} found; give a {whole} from {low:g} to {high:g}.")
     if look.colors not in ("painter", "photo"):
         raise UsageError(f"colors {look.colors!r} found; give painter or photo.")

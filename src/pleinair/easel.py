@@ -11,12 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pleinair import brushwork, files, hub, images, memory
-from pleinair.errors import ImageError
+from pleinair.errors import ImageError, OutputError
 from pleinair.images import Animation, Picture
 from pleinair.painter import Painter
 from pleinair.settings import PAINT, Look, PaintOptions
 
 Shown = Picture | Animation
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
@@ -64,7 +65,19 @@ def paint(painter: Painter, shown: Shown, look: Look, told: Told) -> Shown:
 def encode(painting: Shown, target: Path, options: PaintOptions) -> bytes:
     """The bytes of the file `target`. Raises OutputError."""
     kind = images.kind_for(target)
+    if isinstance(painting, Animation) and kind not in ANIMATED:
+        raise OutputError(
+            f"{target} holds one picture, not {painting.count} frames; name a .gif, .png, .webp or "
+            ".avif file."
+        )
     return images.encode_any(painting, kind, options.quality, options.strip)
+
+
+def note(painter: Painter, shown: Shown) -> str | None:
+    """What could not be had of a picture, in a sentence."""
+    if isinstance(shown, Picture) and shown.source.pages > 1:
+        return f"of {shown.source.pages} pages the first was painted; save the others one by one."
+    return painter.caveat(shown.size[1], shown.size[0]) or None
 
 
 def layers(painter: Painter, picture: Shown, look: Look) -> int:

@@ -29,7 +29,7 @@ def check_free(path: Path, force: bool) -> None:
     if is_folder:
         raise OutputError(f"{path} is a folder; name a file in it.")
     if exists and not force:
-        raise OutputError(f"{path} exists; remove it or add --force.")
+        raise OutputError(f"{path} exists; remove it or add --force (in Python, force=True).")
 
 
 def absolute(path: Path) -> str:

@@ -113,8 +113,8 @@ class Studio:
             try:
                 if target in targets:
                     raise OutputError(
-                        f"{task.job.photo} would be painted over {task.job.target}, just made from "
-                        "another photo of that name; paint it into another folder."
+                        f"{task.job.photo} would be painted over {task.job.target}, which another "
+                        "photo of that name is for; paint it into another folder."
                     )
                 skip = self._judge(task, owners)
             except (PleinairError, OSError) as error:

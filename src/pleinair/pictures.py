@@ -28,8 +28,8 @@ class Source:
 
     kind: Pillow's name of the format, "" where there was no file. profile: whether it had an ICC
     profile. tables, sampling, progressive: a JPEG's quantisation tables, its chroma subsampling
-    (0: 4:4:4, 1: 4:2:2, 2: 4:2:0, -1: another) and order. lossless: of a WebP. compression, tiled:
-    of a TIFF.
+    (0: 4:4:4, 1: 4:2:2, 2: 4:2:0, -1: another) and order. lossless: of a WebP. compression, tiled,
+    pages: of a TIFF, of which the first page is read.
     """
 
     kind: str = ""
@@ -40,6 +40,7 @@ class Source:
     lossless: bool = False
     compression: str = ""
     tiled: bool = False
+    pages: int = 1
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,10 @@ def read(source: Path | bytes) -> Picture:
         picture = from_pil(image)
         if image.format == "TIFF":
             picture = replace(picture, exif=metadata.exif_of_tiff(file))
-            picture = replace(picture, source=replace(picture.source, tiled=_is_tiled(file)))
+            kept = replace(
+                picture.source, tiled=_is_tiled(file), pages=getattr(image, "n_frames", 1)
+            )
+            picture = replace(picture, source=kept)
         if image.format == "WEBP":
             picture = replace(
                 picture, source=replace(picture.source, lossless=is_lossless_webp(file))
@@ -195,7 +198,7 @@ def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def name_of(source: Path | bytes, name: str = "") -> str:
     """What a source is called in messages."""
-    return name or ("picture" if isinstance(source, bytes) else str(source))
+    return name or ("what was given" if isinstance(source, bytes) else str(source))
 
 
 def opened_file(source: Path | bytes) -> BinaryIO:
@@ -338,10 +341,13 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    # Pillow clips these modes at 255 on conversion; 16-bit files fill 0 to 65535.
-    values = np.asarray(image).astype(np.float64)
-    deep_mode = image.mode.startswith("I;16") or values.max(initial=0.0) > 255.0
-    scaled = values / (65535.0 if deep_mode else 255.0) * 255.0
+    # Pillow clips these modes at 255 on conversion; 16-bit files fill 0 to 65535, floats 0 to 1.
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    most = values.max(initial=0.0)
+    if most > 65_535:
+        raise ImageError(f"a picture with values up to {most:g}; give 8 or 16 bits a channel.")
+    full = 65_535.0 if image.mode.startswith("I;16") or most > 255.0 else 255.0
+    scaled = values / (1.0 if image.mode == "F" and most <= 1.0 else full) * 255.0
     return Image.fromarray(np.nan_to_num(scaled).round().clip(0, 255).astype(np.uint8))
 
 

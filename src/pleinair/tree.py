@@ -54,7 +54,9 @@ def plan(places: Iterable[Path], out: Path | None, painter: str, suffix: str | N
     seen: set[str] = set()
     for place in places:
         root = roots.get(place)
-        if root is not None:
+        if root is not None and len(places) > 1 and (place / LEDGER).exists():
+            made.paintings.append(place)  # `paint *` finds the folders of last time, too
+        elif root is not None:
             _plan_folder(place, root, out, painter, suffix, made, seen)
         elif (name := files.absolute(place)) not in seen:
             seen.add(name)

@@ -213,7 +213,7 @@ class Line:
             width=painting.size[0],
             height=painting.size[1],
             layers=easel.layers(painter, picture, self._look),
-            note=painter.caveat(picture.size[1], picture.size[0]) or None,
+            note=easel.note(painter, picture),
             seconds=round(task.done.seconds + time.perf_counter() - start, 3),
         )
         self._encoded.put(task, len(task.data))

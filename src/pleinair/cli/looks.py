@@ -54,7 +54,7 @@ def options_of(
     if kind is not None:
         suffix = f".{kind.lower().lstrip('.')}"
         if not images.can_write(Path(f"x{suffix}")):
-            raise UsageError(f"--format {kind} found; give jpg, png, webp, tif or bmp.")
+            raise UsageError(f"--format {kind} found; give jpg, png, webp, avif, tif, gif or bmp.")
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"--quality {quality} found; give a number from 1 to 100.")
     if jobs is not None and not 1 <= jobs <= FOLDERS.most_jobs:

@@ -33,7 +33,7 @@ _WORK = Group.create_ordered("How the work is done")
 
 
 def paint(
-    photos: Annotated[list[Path], Parameter(name="PHOTO", negative=(), allow_leading_hyphen=True)],
+    places: Annotated[list[str], Parameter(name="PHOTO", negative=(), allow_leading_hyphen=True)],
     /,
     *,
     painter: Annotated[str, Parameter(group=_LOOK)] = PAINT.painter,
@@ -63,7 +63,7 @@ def paint(
 
     Parameters
     ----------
-    photos
+    places
         Pictures (JPEG, PNG, WebP, AVIF, TIFF, HEIC, BMP, GIF), folders, or - for standard input.
     painter
         Name of a painter, or an .onnx file.
@@ -78,9 +78,9 @@ def paint(
     out
         File, folder, or - for standard output. Default: <name>.<painter>.<type> beside a photo.
     kind
-        Type of the paintings: jpg, png, webp, tif or bmp. Default: the photo's own, else jpg.
+        Type of the paintings: jpg, png, webp, avif, tif, gif or bmp. Default: the photo's own.
     quality
-        Of JPEG and WebP, 1 to 100. Default: 92.
+        Of JPEG, WebP and AVIF, 1 to 100. Default: the photo's own, else 92 (AVIF: 80).
     strip_metadata
         Leave out what the photo's file says of camera, time and place.
     force
@@ -96,14 +96,17 @@ def paint(
     jobs
         How many photos to paint at once. Default: small ones side by side, large ones alone.
     memory
-        How much to take, as 800M or 1.5G. Default: by what is free.
+        How much to take, 512M or more, as 1.5G. Default: by what is free, up to 1.4G.
     device
         Where to paint: auto, cpu, or another that the painter's engine has.
     """
     # Hyphens are allowed for the sake of - alone.
-    for word in [*map(str, photos), out or ""]:
-        if word.startswith("-") and word != "-":
+    for word in [*places, out or ""]:
+        if word.startswith("-") and word != "-" and not Path(word).exists():
             raise UsageError(f"{word} is no option; pleinair paint --help lists them all.")
+    if "" in places:
+        raise UsageError("an empty name found; give a photo or a folder, . for this one.")
+    photos = [Path(place) for place in places]
     look = look_of(layers, brush, strength, colors, Path(painter).stem)
     options = options_of(kind, quality, strip_metadata, force, memory, device, jobs)
     if kaggle is not None:
@@ -145,7 +148,6 @@ class _Outing:
         self.counts: Counter[str] = Counter()
         self.pairs: list[tuple[Path | bytes, Path]] = []
         self.began = time.monotonic()
-        self.noted = False
 
     def run(self) -> int:
         from pleinair.folders import Studio
@@ -259,9 +261,8 @@ class _Outing:
         self.counts[done.status] += 1
         if done.error is not None:
             _say_above(progress, f"pleinair: {done.error}")
-        if done.note is not None and not self.noted:
-            self.noted = True  # once tells it of all
-            _say_above(progress, done.note)
+        if done.note is not None:
+            _say_above(progress, f"{done.photo}: {done.note}")
         if self.as_json:
             print(json.dumps(_record(done)), flush=True)
         elif done.status == "painted":

@@ -42,8 +42,17 @@ def to_stdout(
         told = told_to(progress)
         name = "standard input" if photo == STREAM else photo.name
         painting = easel.paint(brush, picture, look, lambda part: told(part, 1, name))
-    sys.stdout.buffer.write(easel.encode(painting, Path(f"painting{suffix}"), options))
-    sys.stdout.buffer.flush()
+    data = easel.encode(painting, Path(f"painting{suffix}"), options)
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # Python would try again at its end
+        raise OutputError(
+            f"standard output cannot be written ({error.strerror}); name a file with -o."
+        ) from error
     return 0
 
 
