@@ -180,6 +180,48 @@ def test_without_statistics_a_photo_beyond_the_memory_is_painted_smaller_and_enl
     assert metrics.luma_correlation(photo, painted) > 0.9
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 50),
+    width=st.integers(1, 50),
+    deep=st.booleans(),
+    kind=st.sampled_from(["PNG", "TIFF"]),
+    orientation=st.integers(1, 8),
+    profile=st.booleans(),
+)
+def test_files_come_back_as_they_were_but_painted_where_opaque(
+    height, width, deep, kind, orientation, profile
+):
+    dtype = np.uint16 if deep else np.uint8
+    full = np.iinfo(dtype).max
+    random = np.random.default_rng(height * 51 + width)
+    pixels = random.integers(0, full, (height, width, 3), dtype, endpoint=True)
+    alpha = random.choice(np.array([0, full // 3, full], dtype), (height, width))
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    source = images.Source(kind, profile=profile)
+    told = images.Picture(pixels, alpha, exif.tobytes()[6:], source=source)
+    data = images.encode(told, kind)
+    if not deep and kind == "PNG":
+        image = Image.open(io.BytesIO(data))
+        exif[0x0112] = orientation
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", exif=exif, icc_profile=image.info.get("icc_profile"))
+        data = buffer.getvalue()
+    before = images.read(data)
+    after = images.read(Painter(lambda batch: -batch).paint(data, look=Look(layers=1)))
+    assert after.size == before.size
+    assert after.pixels.dtype == before.pixels.dtype == dtype
+    assert (after.alpha is None) == (before.alpha is None)
+    shown = np.ones(before.pixels.shape[:2], bool)
+    if before.alpha is not None:
+        assert np.array_equal(after.alpha, before.alpha)
+        shown = before.alpha > 0
+    assert np.array_equal(after.pixels[~shown], before.pixels[~shown])
+    assert np.array_equal(after.pixels[shown], full - before.pixels[shown])
+    assert (after.exif, after.source) == (before.exif, before.source)
+
+
 def test_deep_pixels_stay_deep():
     deep = np.random.default_rng(0).integers(0, 65536, (40, 60, 3), dtype=np.uint16)
     painted = copyist().paint_pixels(deep)
