@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, final
 
+from pleinair import protobuf
 from pleinair.errors import DataError, ImageError, MissingExtraError
 from pleinair.settings import DATA
 
@@ -197,37 +198,8 @@ def _masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-# --- protobuf -------------------------------------------------------------------------------
-
-
 def _messages(data: memoryview, number: int) -> Iterator[memoryview]:
     """The length-delimited fields of this number. Raises ValueError or IndexError."""
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        kind = key & 7
-        if kind == 2:
-            length, position = _varint(data, position)
-            end = position + length
-        elif kind == 0:
-            _, end = _varint(data, position)
-        elif kind in (1, 5):
-            end = position + (8 if kind == 1 else 4)
-        else:
-            raise ValueError(f"wire type {kind}")
-        if end > len(data):
-            raise ValueError("a field longer than its message")
-        if kind == 2 and key >> 3 == number:
-            yield data[position:end]
-        position = end
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("a number of more than 10 bytes")
+    for found, start, end in protobuf.fields(data, 0, len(data)):
+        if found == number:
+            yield data[start:end]

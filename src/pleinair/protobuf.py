@@ -1,0 +1,45 @@
+"""The wire format of protobuf, as far as reading two known messages takes it.
+
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number, start and end of each length-delimited field of the message that lies there.
+
+    Raises ValueError or IndexError where it is none.
+    """
+    at = start
+    while at < end:
+        key, at = _varint(data, at)
+        kind, first = key & 7, at
+        if kind == _BYTES:
+            length, first = _varint(data, at)
+            at = first + length
+        elif kind == _VARINT:
+            _, at = _varint(data, at)
+        elif kind in (_FIXED64, _FIXED32):
+            at += 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > end:
+            raise ValueError("a field longer than its message")
+        if kind == _BYTES:
+            yield key >> 3, first, at
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("a number of more than 10 bytes")
