@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pleinair import images
+from pleinair import images, pictures
 from pleinair.errors import ImageError
 
 from .conftest import picture
@@ -16,11 +16,18 @@ def test_batches_of_either_depth_come_back(dtype):
     pixels = np.dstack([levels, levels.T.reshape(8, 32), levels[::-1]])
     batch = images.to_batch(pixels)
     assert (batch.min(), batch.max()) == (-1.0, 1.0)
-    back = images.from_batch(batch, dtype=dtype)[0]
-    assert back.dtype == dtype
+    by_planes = pictures.planes_to_batch(pictures.planes(pixels))
+    np.testing.assert_allclose(by_planes, batch, atol=1e-6)
+    back = np.zeros_like(pixels)
+    pictures.store(pictures.planes_of(batch[0]), back)
     assert np.array_equal(back, pixels)
-    beyond = np.array([-9.0, 9.0], np.float32).reshape(1, 2, 1, 1)
-    assert images.from_batch(beyond, dtype).ravel().tolist() == [0, full]
+    beyond = np.repeat(np.array([-9.0, 9.0], np.float32).reshape(1, 2, 1), 3, axis=0)
+    back = np.ones((2, 1, 3), dtype)
+    pictures.store(pictures.planes_of(beyond), back)
+    assert back[:, 0].tolist() == [[0] * 3, [full] * 3]
+    if dtype == np.uint8:
+        assert np.array_equal(images.from_batch(batch)[0], pixels)
+        assert images.from_batch(beyond[None]).ravel().tolist() == [0] * 3 + [full] * 3
 
 
 def test_depths_are_rounded_not_cut():

@@ -32,8 +32,7 @@ UNEVEN = [0, 300, 1100, 1200, 1900, 2700, 3000, 4100, 4150, 5000, 6000, 6600, 70
 class Stub:
     """Paints negatives, or the frames themselves, and counts."""
 
-    card: dict = {}  # noqa: RUF012
-    spec = "stub"
+    digest = "stub"
 
     def __init__(self, negative: bool = False) -> None:
         self.negative = negative

@@ -125,14 +125,20 @@ def write_any(
     shown: Picture | Animation, path: Path, quality: int | None = None, strip: bool = False
 ) -> None:
     """Write a picture or an animation, in one step. Raises OutputError, or what frames raise."""
-    writing.check_output(path)
-    kind = writing.FORMATS[path.suffix.lower()]
+    writing.put(encode_for(shown, path, quality, strip), path)
+
+
+def encode_for(
+    shown: Picture | Animation, path: Path, quality: int | None = None, strip: bool = False
+) -> bytes:
+    """The bytes of a file of this name. Raises OutputError, or what frames raise."""
+    kind = writing.kind_for(path)
     if isinstance(shown, Animation) and kind not in KINDS:
         raise OutputError(
             f"{path} holds one picture, not {shown.count} frames; name a .gif, .png, .webp or "
             ".avif file."
         )
-    writing.put(encode_any(shown, kind, quality, strip), path)
+    return encode_any(shown, kind, quality, strip)
 
 
 def encode_any(

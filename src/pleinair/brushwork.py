@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import resampling, tiling
+from pleinair import pictures, resampling, tiling
 from pleinair.config import (
     AnySpec,
     PainterSpec,
@@ -26,8 +26,7 @@ from pleinair.config import (
     working_bytes_per_pixel,
 )
 from pleinair.errors import UsageError
-from pleinair.images import Batch
-from pleinair.resampling import Planes
+from pleinair.pictures import Batch, Planes
 from pleinair.runtime import Engine, Measuring, Statistics
 from pleinair.settings import LOOK, PAINT, Look
 from pleinair.tiling import Box, Tile
@@ -87,7 +86,7 @@ class Brushwork:
         sizes = layer_sizes(photo.shape[0], photo.shape[1], self.spec, look)
         views = [photo]
         for size in reversed(sizes[:-1]):
-            views.insert(0, resampling.reduced(views[0], *size))
+            views.insert(0, resampling.resized(views[0], *size))
         work = sum(h * w for h, w in sizes)
         done, self.tiles = 0, 0
         below: Levels | None = None
@@ -149,9 +148,8 @@ class Brushwork:
         """Paint what is `inner` of a tile. A method, so that nothing of it is kept afterwards."""
         y, x = inner.within(tile.seen).slices
         # A copy: what an engine returns is its own.
-        values = engine(frame.batch(tile.seen))[0][:, y, x] * np.float32(127.5)
-        values += np.float32(127.5)
-        resampling.store(values, painted[frame.unframed(inner).slices])
+        values = pictures.planes_of(engine(frame.batch(tile.seen))[0][:, y, x])
+        pictures.store(values, painted[frame.unframed(inner).slices])
 
     def _for_layer(
         self,
@@ -203,7 +201,7 @@ class Ground:
 
     def part(self, box: Box) -> Planes:
         """A part of it: the layer below, enlarged, with some of the detail that it lacks."""
-        here = resampling.planes(self.photo[box.slices])
+        here = pictures.planes(self.photo[box.slices])
         if self.below is None:
             return here
         # below + detail * (photo - before), with one enlargement in place of two.
@@ -216,8 +214,8 @@ class Ground:
             min(self.below.shape[0], math.ceil(box.bottom * tall) + resampling.REACH),
             min(self.below.shape[1], math.ceil(box.right * wide) + resampling.REACH),
         )
-        rest = resampling.planes(self.below[part.slices])
-        rest -= np.float32(PAINT.layer_detail) * resampling.planes(self.before[part.slices])
+        rest = pictures.planes(self.below[part.slices])
+        rest -= np.float32(PAINT.layer_detail) * pictures.planes(self.before[part.slices])
         here *= np.float32(PAINT.layer_detail)
         here += resampling.enlarged(rest, part, self.below.shape[:2], box, self.size)
         return np.clip(here, 0.0, 255.0, out=here)
@@ -243,21 +241,17 @@ class Frame:
         needed = Box(
             int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
         )
-        part = self.ground.part(needed)
-        part /= np.float32(127.5)
-        part -= np.float32(1.0)
+        part = pictures.planes_to_batch(self.ground.part(needed))
         inner = self.inner(box)
         if self.unframed(inner) != needed:  # a picture that is smaller than what it reflects
-            return np.ascontiguousarray(
-                part[None, :, rows - needed.top][..., columns - needed.left]
-            )
+            return np.ascontiguousarray(part[:, :, rows - needed.top][..., columns - needed.left])
         y, x = inner.within(box).slices
         batch: Batch = np.empty((1, 3, box.height, box.width), np.float32)
-        batch[0, :, y, x] = part
+        batch[:, :, y, x] = part
         outside = np.r_[: y.start, y.stop : box.height]
-        batch[0, :, outside, x] = part[:, rows[outside] - needed.top].transpose(1, 0, 2)
+        batch[:, :, outside, x] = part[:, :, rows[outside] - needed.top]
         outside = np.r_[: x.start, x.stop : box.width]
-        batch[0, :, :, outside] = batch[0, :, :, columns[outside] - needed.left + x.start]
+        batch[..., outside] = batch[..., columns[outside] - needed.left + x.start]
         return batch
 
     def whole(self) -> Batch:
@@ -312,15 +306,15 @@ def _keep_colours(painted: Levels, below: Levels) -> None:
     """
     height, width = painted.shape[:2]
     small = max(1, height // PAINT.broad), max(1, width // PAINT.broad)
-    drift = resampling.planes(resampling.reduced(below, *small))
-    drift -= resampling.planes(resampling.reduced(painted, *small))
+    drift = pictures.planes(resampling.resized(below, *small))
+    drift -= pictures.planes(resampling.resized(painted, *small))
     drift *= np.float32(PAINT.layer_colour)
     for box in _bands(height, width):
-        values = resampling.planes(painted[box.slices])
+        values = pictures.planes(painted[box.slices])
         values += resampling.enlarged(
             drift, Box(0, 0, *small), small, box, (height, width), smooth=True
         )
-        resampling.store(values, painted[box.slices])
+        pictures.store(values, painted[box.slices])
 
 
 def _finish(painted: Levels, photo: Levels, look: Look) -> None:
@@ -328,17 +322,25 @@ def _finish(painted: Levels, photo: Levels, look: Look) -> None:
     if look.strength == 1.0 and look.colors == "painter":
         return
     for box in _bands(*painted.shape[:2]):
-        before = resampling.planes(photo[box.slices])
-        change = resampling.planes(painted[box.slices]) - before
+        before = pictures.planes(photo[box.slices])
+        change = pictures.planes(painted[box.slices]) - before
         if look.colors == "photo":
             # The same change of red, green and blue leaves the differences between them alone.
             change = np.broadcast_to(np.tensordot(_LUMA, change, 1), change.shape)
-        resampling.store(before + np.float32(look.strength) * change, painted[box.slices])
+        pictures.store(before + np.float32(look.strength) * change, painted[box.slices])
 
 
 def _bands(height: int, width: int) -> list[Box]:
     rows = max(1, PAINT.band_pixels // width)
     return [Box(at, 0, min(height, at + rows), width) for at in range(0, height, rows)]
+
+
+def drift(a: Statistics, b: Statistics) -> float:
+    """How far statistics lie apart: the larger of means, in deviations, and of deviations."""
+    deviation = np.sqrt(np.maximum(a[1], 1e-5))
+    means = np.abs(b[0] - a[0]) / deviation
+    spread = np.abs(np.sqrt(np.maximum(b[1], 1e-5)) / deviation - 1.0)
+    return float(max(np.percentile(means, 95), np.percentile(spread, 95)))
 
 
 def kept_statistics() -> Adjust:
@@ -347,12 +349,8 @@ def kept_statistics() -> Adjust:
 
     def adjust(layer: int, measure: Measure) -> Statistics:
         before, found = kept.get(layer), measure()
-        if before is not None:
-            deviation = np.sqrt(before[1]) + np.float32(1e-6)
-            moved = np.abs(found[0] - before[0]) / deviation
-            spread = np.abs(np.sqrt(found[1]) / deviation - 1)
-            if float(np.mean(moved)) + float(np.mean(spread)) < PAINT.kept_drift:
-                return before
+        if before is not None and drift(before, found) < PAINT.kept_drift:
+            return before
         kept[layer] = found
         return found
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pleinair import images
 from pleinair.errors import MissingExtraError, VideoError
 from pleinair.settings import VIDEO
 
@@ -299,7 +300,7 @@ def _pixels(frame: VideoFrame, clip: Clip, reformatter: Any) -> Pixels:
     )
     pixels: Any = rgb.to_ndarray()
     if clip.clear:
-        pixels = _on_white(pixels)
+        pixels = images.on_white(images.from_array(pixels))
     transposed, mirrored, upended = clip.turn
     if transposed:
         pixels = pixels.transpose(1, 0, 2)
@@ -309,14 +310,6 @@ def _pixels(frame: VideoFrame, clip: Clip, reformatter: Any) -> Pixels:
         pixels = pixels[::-1]
     upright: Pixels = np.ascontiguousarray(pixels)
     return upright
-
-
-def _on_white(pixels: Any) -> Any:
-    """RGBA as seen on a white page, as `images` has it: uint8 or uint16 (H, W, 4) to (H, W, 3)."""
-    most = np.iinfo(pixels.dtype).max
-    cover = pixels[:, :, 3:].astype(np.float32) / most
-    laid = pixels[:, :, :3] * cover + most * (1.0 - cover)
-    return np.rint(laid).astype(pixels.dtype)
 
 
 def swscale_matrix(tags: Tags, height: int) -> int:

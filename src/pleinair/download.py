@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from pleinair import files
 from pleinair.errors import DataError, OutputError
 from pleinair.settings import DATA
 
 Progress = Callable[[str, int, int | None], None]  # what is done, bytes of it, bytes in all
 
 _CHUNK = 2**18
+_ROOM = "make room, or choose another place with --out"
 
 
 def silent(_what: str, _done: int, _all: int | None) -> None:
@@ -174,7 +176,7 @@ class _Download:
         if total is not None:
             self._check_space(total - start)
         done = start
-        with _disk(self.part):
+        with files.writing(self.part, _ROOM):
             out = self.part.open("r+b" if start else "wb")
         with out:
             out.seek(start)
@@ -183,7 +185,7 @@ class _Download:
                 done += len(chunk)
                 if done > limit:
                     raise DataError(f"{self.url} sends more than {limit:,} bytes; not taken.")
-                with _disk(self.part):
+                with files.writing(self.part, _ROOM):
                     out.write(chunk)
                 self.progress("downloading", done, total)
         if total is not None and done < total:
@@ -211,7 +213,7 @@ class _Download:
         tag = answer.headers.get("ETag", "")
         # A weak tag promises pictures that look alike, not the same bytes.
         validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
-        with _disk(self.note):
+        with files.writing(self.note, _ROOM):
             kept = json.dumps({"url": self.url, "validator": validator})
             self.note.write_text(kept, encoding="utf-8")
 
@@ -247,18 +249,6 @@ def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     except http.client.IncompleteRead as error:
         yield error.partial
         raise
-
-
-@contextlib.contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """Tell what goes wrong with a file of ours from what goes wrong with the connection."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); make room, or choose another "
-            "place with --out."
-        ) from error
 
 
 def _host(url: str) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from pleinair import brushwork, files, hub, images, memory
-from pleinair.errors import ImageError, OutputError
+from pleinair.errors import ImageError
 from pleinair.images import Animation, Picture
 from pleinair.painter import Painter
 from pleinair.settings import PAINT, Look, PaintOptions
 
 Shown = Picture | Animation
-ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
@@ -38,8 +36,6 @@ def read(source: Path | bytes, asked: int | None = None) -> Shown:
 
     asked: bytes that the process may take. Raises ImageError.
     """
-    if isinstance(source, Path):
-        _check_regular(source)
     needed = images.decoded_bytes(source) + PAINT.base_bytes
     if needed > memory.most(asked):
         raise ImageError(
@@ -64,13 +60,7 @@ def paint(painter: Painter, shown: Shown, look: Look, told: Told) -> Shown:
 
 def encode(painting: Shown, target: Path, options: PaintOptions) -> bytes:
     """The bytes of the file `target`. Raises OutputError."""
-    kind = images.kind_for(target)
-    if isinstance(painting, Animation) and kind not in ANIMATED:
-        raise OutputError(
-            f"{target} holds one picture, not {painting.count} frames; name a .gif, .png, .webp or "
-            ".avif file."
-        )
-    return images.encode_any(painting, kind, options.quality, options.strip)
+    return images.encode_for(painting, target, options.quality, options.strip)
 
 
 def note(painter: Painter, shown: Shown) -> str | None:
@@ -88,11 +78,7 @@ def layers(painter: Painter, picture: Shown, look: Look) -> int:
 
 def settings(painter: Painter | str | Path, look: Look, options: PaintOptions) -> str:
     """A digest of all that decides what a photo becomes. Raises PainterError."""
-    if isinstance(painter, Painter):
-        card = json.dumps([repr(painter.spec), painter.card], sort_keys=True, default=str)
-        known = hashlib.sha256(card.encode()).hexdigest()
-    else:
-        known = files.sha256_of(hub.find(painter))
+    known = painter.digest if isinstance(painter, Painter) else files.sha256_of(hub.find(painter))
     parts = [known, asdict(look), options.quality, options.strip]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -102,13 +88,3 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _check_regular(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return  # reading it says what is wrong
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        # Opening a pipe waits until somebody writes to it, perhaps for ever.
-        raise ImageError(f"{path} is not a file but a pipe or a device; pipe it in and name it -.")

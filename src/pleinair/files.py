@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +36,17 @@ def absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links)
 
 
+@contextlib.contextmanager
+def writing(path: Path, advice: str) -> Iterator[None]:
+    """Turn what a disk refuses into one sentence: OutputError with what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); {advice}."
+        ) from error
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file. Raises OSError."""
     with path.open("rb") as file:
@@ -55,21 +65,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Raises OSError; whatever goes wrong, what was there before is whole.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+    part, file = _begun(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files private
-        os.replace(name, path)
+        os.replace(part, path)
         _sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            part.unlink()
         raise
+
+
+def _begun(path: Path) -> tuple[Path, BinaryIO]:
+    """A hidden file beside `path`, its name and it opened, with the rights that the mask leaves."""
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    # mkstemp would make it private, and the mask cannot be read without changing it for a moment.
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    return part, os.fdopen(handle, "wb")
 
 
 def write_part(path: Path, data: bytes) -> Path:
@@ -79,11 +94,9 @@ def write_part(path: Path, data: bytes) -> Path:
     killed process left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
-    # Opened, unlike mkstemp's, with the rights that the user's mask leaves.
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    part, file = _begun(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             file.write(data)
     except BaseException:
         part.unlink(missing_ok=True)

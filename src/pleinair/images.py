@@ -46,7 +46,7 @@ from pleinair.writing import (
 )
 
 if TYPE_CHECKING:
-    from pleinair.animation import Animation, encode_any, read_any, write_any
+    from pleinair.animation import Animation, encode_any, encode_for, read_any, write_any
 
 __all__ = [
     "Animation",
@@ -63,6 +63,7 @@ __all__ = [
     "eight_bits",
     "encode",
     "encode_any",
+    "encode_for",
     "finished",
     "for_painting",
     "format_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -83,6 +84,12 @@ class Painter:
         if isinstance(spec, PatchSpec | FeatureSpec):
             raise PainterError(f"{path} holds a discriminator; give a file of a painter.")
         return cls(engine, spec, card, memory)
+
+    @property
+    def digest(self) -> str:
+        """What this painter is known by: SHA-256 of its card and its network's spec."""
+        known = json.dumps([repr(self.spec), self.card], sort_keys=True, default=str)
+        return hashlib.sha256(known.encode()).hexdigest()
 
     def caveat(self, height: int, width: int) -> str:
         """What to tell of a photo of this size before it is painted; empty where all is well."""

@@ -21,6 +21,9 @@ Pixels = NDArray[np.uint8]  # HWC, RGB, 0 to 255
 Deep = NDArray[np.uint16]  # HWC, RGB, 0 to 65,535
 Batch = NDArray[np.float32]  # NCHW, RGB, [-1, 1]
 
+Planes = NDArray[np.float32]
+"""float32 (3, H, W), levels of 0 to 255."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -242,11 +245,42 @@ def to_batch(pixels: NDArray[Any]) -> Batch:
     return np.ascontiguousarray(values)
 
 
-def from_batch(values: NDArray[np.floating[Any]], dtype: Any = np.uint8) -> NDArray[Any]:
-    """Float NCHW in [-1, 1] to uint8 or uint16 NHWC; rounds, and clamps what lies outside."""
-    full = float(np.iinfo(dtype).max)
-    scaled = np.clip((values + 1.0) * (full / 2), 0.0, full)
-    return np.ascontiguousarray(scaled.round().astype(dtype).transpose(0, 2, 3, 1))
+def from_batch(values: NDArray[np.floating[Any]]) -> Pixels:
+    """Float NCHW in [-1, 1] to uint8 NHWC; rounds, and clamps what lies outside."""
+    scaled = np.clip((values + 1.0) * 127.5, 0.0, 255.0)
+    return np.ascontiguousarray(scaled.round().astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+def planes(pixels: NDArray[Any]) -> Planes:
+    """uint8 or uint16 (H, W, 3) to float32 planes of 0 to 255."""
+    values: Planes = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+    if pixels.dtype == np.uint16:
+        values /= 257.0
+    return values
+
+
+def store(values: Planes, target: NDArray[Any]) -> None:
+    """Round planes into uint8 or uint16 (H, W, 3), clamped. `values` is used up."""
+    if target.dtype == np.uint16:
+        values *= 257.0
+    values += 0.5
+    np.clip(values, 0.0, 65535.5 if target.dtype == np.uint16 else 255.5, out=values)
+    # Truncation after adding a half is rounding, three times as fast as rounding itself.
+    target[...] = values.astype(target.dtype).transpose(1, 2, 0)
+
+
+def planes_to_batch(values: Planes) -> Batch:
+    """Planes to what networks take, float32 (1, 3, H, W) in [-1, 1]. `values` is used up."""
+    values /= np.float32(127.5)
+    values -= np.float32(1.0)
+    return values[None]
+
+
+def planes_of(values: NDArray[np.float32]) -> Planes:
+    """Float (3, H, W) in [-1, 1], one picture of a batch, to planes; a copy, not clamped."""
+    found: Planes = values * np.float32(127.5)
+    found += np.float32(127.5)
+    return found
 
 
 def resize(pixels: Pixels, width: int, height: int, *, bicubic: bool = False) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -27,10 +28,10 @@ from pleinair.pictures import (
     on_white,
     resize_shorter,
 )
+from pleinair.png import SIGNATURE
 from pleinair.settings import PAINT
 
 _PLUGINS = {"WEBP": "WebPImagePlugin", "AVIF": "AvifImagePlugin", "TIFF": "TiffImagePlugin"}
-_PNG = b"\x89PNG\r\n\x1a\n"
 # Pillow's names of those of a TIFF that a painting keeps.
 _COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 8: "tiff_adobe_deflate", 32_773: "packbits"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
@@ -153,7 +154,7 @@ def _is_deep(file: BinaryIO) -> bool:
     """Whether a file's header is that of a PNG or TIFF of 16-bit whole numbers."""
     file.seek(0)
     head = file.read(26)
-    if head.startswith(_PNG):
+    if head.startswith(SIGNATURE):
         return len(head) == 26 and head[24] == 16
     if head[:2] not in (b"II", b"MM"):
         return False
@@ -168,7 +169,7 @@ def _read_deep(source: Path | bytes, file: BinaryIO, name: str) -> Picture:
 
     pixels, alpha, icc = deep.read(source, name)
     file.seek(0)
-    if file.read(1) == _PNG[:1]:
+    if file.read(1) == SIGNATURE[:1]:
         # Pillow reads what the file says, around a single pixel.
         image = opened_image(io.BytesIO(png.husk(file)))
         image.load()
@@ -207,6 +208,12 @@ def opened_file(source: Path | bytes) -> BinaryIO:
         return io.BytesIO(source)
     if source.is_dir():
         raise ImageError(f"{source} is a folder; name the photos in it, as in {source}/*.jpg.")
+    with contextlib.suppress(OSError):  # opening it says what is wrong
+        if not stat.S_ISREG(source.stat().st_mode):
+            # Opening a pipe waits until somebody writes to it, perhaps for ever.
+            raise ImageError(
+                f"{source} is not a file but a pipe or a device; pipe it in and name it -."
+            )
     return source.open("rb")
 
 
@@ -225,7 +232,7 @@ def kind_of(head: bytes) -> str:
     """Pillow's name of the format whose files begin with these 64 bytes, or ""."""
     for start, kind in (
         (b"\xff\xd8\xff", "JPEG"),
-        (_PNG, "PNG"),
+        (SIGNATURE, "PNG"),
         (b"GIF8", "GIF"),
         (b"BM", "BMP"),
         (b"II*\0", "TIFF"),

@@ -1,8 +1,4 @@
-"""Parts of resized pictures, each as it is in the whole: for what must not hold a picture twice.
-
-Planes are float32 (3, H, W) in levels of 0 to 255, whatever the depth of the pixels: what the
-rooms that mix layers compute with.
-"""
+"""Parts of resized pictures, each as it is in the whole: for what must not hold a picture twice."""
 
 from __future__ import annotations
 
@@ -13,30 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pleinair.pictures import Planes, planes, store
 from pleinair.tiling import Box
 
-Planes = NDArray[np.float32]
-"""float32 (3, H, W), levels of 0 to 255."""
-
 REACH = 4  # source pixels around a part that Lanczos of 3 lobes looks at, and one to be sure
-
-
-def planes(pixels: NDArray[Any]) -> Planes:
-    """uint8 or uint16 (H, W, 3) to float32 planes of 0 to 255."""
-    values: Planes = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
-    if pixels.dtype == np.uint16:
-        values /= 257.0
-    return values
-
-
-def store(values: Planes, target: NDArray[Any]) -> None:
-    """Round planes of 0 to 255 into uint8 or uint16 (H, W, 3), clamped. `values` is used up."""
-    if target.dtype == np.uint16:
-        values *= 257.0
-    values += 0.5
-    np.clip(values, 0.0, 65535.5 if target.dtype == np.uint16 else 255.5, out=values)
-    # Truncation after adding a half is rounding, three times as fast as rounding itself.
-    target[...] = values.astype(target.dtype).transpose(1, 2, 0)
 
 
 def enlarged(
@@ -69,40 +45,27 @@ def enlarged(
     return result
 
 
-def reduced(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """uint8 or uint16 (H, W, 3) made smaller, antialiased, some rows at a time; Lanczos."""
-    tall = pixels.shape[0] / height
+def resized(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """uint8 or uint16 (H, W, 3) of another size, antialiased, some rows at a time; Lanczos."""
+    tall, wide = pixels.shape[0] / height, pixels.shape[1]
     result = np.empty((height, width, 3), pixels.dtype)
-    around = math.ceil(3 * tall) + 1
-    rows = max(1, int(2**22 / max(1, pixels.shape[1] * tall)))  # of the result, at a time
+    around = math.ceil(3 * max(1.0, tall)) + 1
+    rows = max(1, int(2**22 / max(wide * tall, width)))  # of the result, at a time
     for at in range(0, height, rows):
         to = min(height, at + rows)
         first = max(0, math.floor(at * tall) - around)
         last = min(pixels.shape[0], math.ceil(to * tall) + around)
-        box = (0.0, at * tall - first, float(pixels.shape[1]), to * tall - first)
-        part = pixels[first:last]
+        box = (0.0, at * tall - first, float(wide), to * tall - first)
+        part = np.ascontiguousarray(pixels[first:last])
         if pixels.dtype == np.uint8:
-            image = Image.fromarray(np.ascontiguousarray(part))
-            result[at:to] = np.asarray(
-                image.resize((width, to - at), Image.Resampling.LANCZOS, box)
-            )
-            continue
-        small = np.stack(
-            [
-                np.asarray(
-                    Image.fromarray(plane).resize((width, to - at), Image.Resampling.LANCZOS, box)
-                )
-                for plane in planes(part)
-            ]
-        )
-        store(small, result[at:to])
+            result[at:to] = _resized(part, (width, to - at), box)
+        else:
+            small = [_resized(plane, (width, to - at), box) for plane in planes(part)]
+            store(np.stack(small), result[at:to])
     return result
 
 
-def resized(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """uint8 or uint16 (H, W, 3) resized whole, up or down; Lanczos."""
-    result = np.empty((height, width, 3), pixels.dtype)
-    size = pixels.shape[0], pixels.shape[1]
-    whole = Box(0, 0, height, width)
-    store(enlarged(planes(pixels), Box(0, 0, *size), size, whole, (height, width)), result)
-    return result
+def _resized(
+    part: NDArray[Any], size: tuple[int, int], box: tuple[float, float, float, float]
+) -> NDArray[Any]:
+    return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS, box))

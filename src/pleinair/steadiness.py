@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pleinair.brushwork import drift
 from pleinair.settings import VIDEO
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # HWC, RGB
@@ -85,7 +86,7 @@ class Steadiness:
             return self._held[layer]
         average = (average + self._part(since) * (statistics - average)).astype(np.float32)
         self._averages[layer] = average
-        if _drift(self._held[layer], average) > VIDEO.drift:
+        if drift(self._held[layer], average) > VIDEO.drift:
             self._held[layer] = average
         return self._held[layer]
 
@@ -197,15 +198,7 @@ def _grain(frame: Floats) -> float:
 
 
 def _leaps(average: Floats, statistics: Floats) -> bool:
-    return _drift(average, statistics) > VIDEO.jump
-
-
-def _drift(a: Floats, b: Floats) -> float:
-    """How far statistics lie apart: the larger of means, in deviations, and of deviations."""
-    deviation = np.sqrt(np.maximum(a[1], 1e-5))
-    means = np.abs(b[0] - a[0]) / deviation
-    spread = np.abs(np.sqrt(np.maximum(b[1], 1e-5)) / deviation - 1.0)
-    return float(max(np.percentile(means, 95), np.percentile(spread, 95)))
+    return drift(average, statistics) > VIDEO.jump
 
 
 # --- squares and levels ---------------------------------------------------------------------

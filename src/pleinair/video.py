@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pleinair import clips, files, reels
+from pleinair.brushwork import Adjust
 from pleinair.clips import Clip, Frame, Pixels, Warn
 from pleinair.errors import OutputError, UsageError, VideoError
 from pleinair.reels import Coding, Piece
 from pleinair.settings import PAINT, VIDEO, Look
-from pleinair.work import Work, piece_length, settings_of, written
+from pleinair.work import ROOM, Work, piece_length, settings_of
 
-Adjust = Callable[[int, Callable[[], NDArray[np.float32]]], NDArray[np.float32]]
 Told = Callable[[int, int], None]  # frames done, of about how many
 
 
@@ -104,7 +103,7 @@ def paint_video(
     settings = settings_of(painter, clip, coding, look, begin, finish, smoothing)
     work = Work(aim, settings, force)
     resumed = work.frames
-    with written(aim):
+    with files.writing(aim, ROOM):
         _paint(painter, clip, coding, work, look, begin, finish, smoothing, told, note)
         if not work.pieces():
             work.remove()

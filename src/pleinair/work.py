@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +21,7 @@ from pleinair.settings import VIDEO, Look
 from pleinair.steadiness import Steadiness
 
 _FORMAT = 1  # of the work folder
+ROOM = "make room or choose another place with -o, then run the same again to go on"
 
 
 class Work:
@@ -43,7 +41,7 @@ class Work:
         self._state: dict[str, NDArray[Any]] = {}
         wanted = json.dumps(settings, sort_keys=True)
         record = self.folder / "settings.json"
-        with written(target):
+        with files.writing(target, ROOM):
             if force and self.folder.exists() and not _same(record, wanted):
                 shutil.rmtree(self.folder)
             if not self.folder.exists():
@@ -158,17 +156,12 @@ def settings_of(
 ) -> dict[str, Any]:
     """All that pixels of the film depend on, as JSON has it."""
     file = clip.path.stat()
-    known = {
-        "card": getattr(painter, "card", None),
-        "spec": repr(getattr(painter, "spec", type(painter).__name__)),
-    }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=repr).encode()).hexdigest()
     found = {
         "format": _FORMAT,
         "clip": clip.path.name,
         "bytes": file.st_size,
         "modified": file.st_mtime_ns,
-        "painter": digest[:16],
+        "painter": str(getattr(painter, "digest", type(painter).__name__))[:16],
         **{f"look.{name}": value for name, value in asdict(look).items()},
         "begin": begin,
         "end": finish,
@@ -177,15 +170,3 @@ def settings_of(
         "piece": piece_length(clip),
     }
     return dict(json.loads(json.dumps(found)))
-
-
-@contextlib.contextmanager
-def written(target: Path) -> Iterator[None]:
-    """Turn a full disk and its like into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{target} cannot be written ({error.strerror or error}); make room or choose "
-            "another place with -o, then run the same again to go on."
-        ) from error

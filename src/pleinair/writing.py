@@ -111,13 +111,9 @@ def write(picture: Picture, path: Path, quality: int | None = None, strip: bool 
 
 def put(data: bytes, path: Path) -> None:
     """Put a file's bytes in its place in one step. Raises OutputError."""
-    try:
+    with files.writing(path, "choose another place with -o"):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(path, data)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); choose another place with -o."
-        ) from error
 
 
 def encode(picture: Picture, kind: str, quality: int | None = None, strip: bool = False) -> bytes:
