@@ -209,6 +209,35 @@ def test_no_memory_for_one_photo_is_told_and_the_rest_goes_on(photos, tmp_path):
     assert "does not fit into memory" in next(d.error for d in done if d.error)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_photo_that_is_cut_short_is_told_by_its_name(photos, tmp_path, jobs):
+    whole = (photos / "a.jpg").read_bytes()
+    (photos / "a.jpg").write_bytes(whole[: len(whole) // 2])  # its header is right
+    first, *rest = paint_many(copyist(), [photos], tmp_path / "out", jobs=jobs)
+    assert first.status == "failed"
+    assert str(photos / "a.jpg") in str(first.error)
+    assert {done.status for done in rest} == {"painted"}
+
+
+def test_a_large_painting_that_cannot_be_written_as_asked_does_not_stop_others(photos, tmp_path):
+    Image.fromarray(picture(10, 70_000)).save(photos / "long.png")
+    done = list(
+        paint_many(
+            copyist(),
+            [photos],
+            tmp_path / "out",
+            look=Look(layers=1),
+            options=PaintOptions(suffix=".jpg"),  # which holds 65,500 pixels a side
+            jobs=1,
+        )
+    )
+    failed = [one for one in done if one.status == "failed"]
+    assert [one.photo.name for one in failed] == ["long.png"]
+    assert "70000x10 pixels do not fit" in str(failed[0].error)
+    assert len(done) == 6
+    assert all(one.seconds > 0 for one in done if one.status == "painted")
+
+
 def test_small_photos_side_by_side_and_large_ones_alone(photos, tmp_path, monkeypatch):
     loaded, at_once, most = [], [0], [0]
     lock = threading.Lock()

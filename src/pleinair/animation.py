@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pleinair import gif, metadata, png, reading, writing
+from pleinair import gif, kinds, metadata, png, reading, writing
 from pleinair.errors import ImageError, OutputError, PleinairError
 from pleinair.pictures import Picture, in_eight_bits, to_array
 from pleinair.settings import PAINT
@@ -40,19 +40,22 @@ class Animation:
 # --- reading --------------------------------------------------------------------------------
 
 
-def read_any(source: Path | bytes) -> Picture | Animation:
-    """Read a picture file, or begin to read an animation. Raises ImageError as `read` does."""
-    name = reading.name_of(source)
+def read_any(source: Path | bytes, name: str = "") -> Picture | Animation:
+    """Read a picture file, or begin to read an animation. Raises ImageError as `read` does.
+
+    `name` stands for bytes in what is said of them.
+    """
+    name = reading.name_of(source, name)
     with reading.told(name), reading.opened_file(source) as file:
-        if reading.kind_of(file.read(64)) not in KINDS:
-            return reading.read(source)
+        if kinds.kind_of(file.read(64)) not in KINDS:
+            return reading.read(source, name)
         image: Any = reading.opened_image(file)
         reading.check_size(image, name)
         count = int(getattr(image, "n_frames", 1))
         # The picture that an APNG has for those who know no APNG is none of its frames.
         first = int(bool(image.info.get("default_image")))
         if count - first < 2:
-            return reading.read(source)
+            return reading.read(source, name)
         _check_length(image, count, name)
         loop, kind = _loop(image), str(image.format)
         lossless = kind == "WEBP" and reading.is_lossless_webp(file)
@@ -237,7 +240,7 @@ def _write_film(
     quality: int | None,
 ) -> None:
     """WebP and AVIF, whose writers in Pillow ask an image of many frames for one after another."""
-    reading.ready(kind)
+    kinds.ready(kind)
     film: Any = Image.fromarray(_rgba(first[0]))
     passed, at = first[1], 0
     durations = [round(passed)]

@@ -76,12 +76,13 @@ class Belt(Generic[Item]):
 class Places:
     """So many places side by side, some of which, or all, one may ask for.
 
+    count: how many there are.
     turn: held while asking, so that who asks for many is not passed by those who ask for one.
     """
 
     def __init__(self, count: int) -> None:
         self.turn = threading.Lock()
-        self._free = count
+        self.count = self._free = count
         self._changed = threading.Condition()
 
     def take(self, count: int) -> None:

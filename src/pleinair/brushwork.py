@@ -99,7 +99,7 @@ class Brushwork:
             ground = Ground(view, below, views[max(0, number - 1)])
             held = sum(array.nbytes for array in views)
             held += 0 if below is None else below.nbytes
-            painted = self._layer(ground, held, _numbered(adjust, number), tell)
+            painted = self._layer(ground, held, len(views), _numbered(adjust, number), tell)
             if below is not None:
                 _keep_colours(painted, below)
             below = painted
@@ -112,13 +112,14 @@ class Brushwork:
         self,
         ground: Ground,
         held: int,
+        layers: int,
         adjust: Callable[[Measure], Statistics] | None,
         told: Told,
     ) -> Levels:
         """Paint a ground, whole or in tiles."""
         height, width = ground.size
         stride = size_multiple(self.spec)
-        margin = edge_margin(self.spec, max(height, width))
+        margin = edge_margin(self.spec, max(height, width), layers)
         tall, wide = (-(-(side + 2 * margin) // stride) * stride for side in (height, width))
         if isinstance(self.spec, AnySpec):
             tall, wide = self.spec.height or tall, self.spec.width or wide

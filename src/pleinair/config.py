@@ -101,7 +101,7 @@ def size_multiple(spec: Spec | AnySpec) -> int:
             return 1
 
 
-def edge_margin(spec: Spec | AnySpec, longest: int) -> int:
+def edge_margin(spec: Spec | AnySpec, longest: int, layers: int = 1) -> int:
     """Pixels to add around a picture, by reflection, so that its edges are painted like the rest.
 
     A network that pads with zeros darkens or lightens a frame of about its first layers' reach;
@@ -109,8 +109,12 @@ def edge_margin(spec: Spec | AnySpec, longest: int) -> int:
     """
     if not isinstance(spec, LightSpec):
         return 0
-    # The padding's reach is 48 pixels, faint beyond 16; where layers follow they would show it.
-    return 16 if longest <= 256 else 48
+    # The padding's reach is 48 pixels, faint beyond 16. Two take away the line that it draws along
+    # the edge, and are all that small pictures, painted by the thousand, have time for; but
+    # layers over others would show what is left.
+    if longest > 256:
+        return 48
+    return 2 if layers == 1 else 16
 
 
 def working_bytes_per_pixel(spec: Spec | AnySpec) -> int:

@@ -6,16 +6,27 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pleinair import brushwork, files, hub, images, memory
 from pleinair.errors import ImageError
-from pleinair.images import Animation, Picture
+from pleinair.images import Animation, Header, Picture
 from pleinair.painter import Painter
-from pleinair.settings import PAINT, Look, PaintOptions
+from pleinair.settings import FOLDERS, PAINT, Look, PaintOptions
 
 Shown = Picture | Animation
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A small photo as it lies in its file, decoded by who paints it."""
+
+    content: bytes
+    name: str
+    size: tuple[int, int]
+
+
 Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
@@ -36,18 +47,43 @@ def read(source: Path | bytes, asked: int | None = None) -> Shown:
 
     asked: bytes that the process may take. Raises ImageError.
     """
-    needed = images.decoded_bytes(source) + PAINT.base_bytes
+    _check(images.header(source), source, asked)
+    return images.read_any(source)
+
+
+def fetch(source: Path | bytes, asked: int | None = None) -> Shown | Waiting:
+    """As `read`, but a small photo as it lies in its file: decoding it is soon done.
+
+    A thread that decodes small photos while others paint would keep these from their cores.
+    """
+    name = images.name_of(source)
+    content = images.content(source, FOLDERS.small_bytes)
+    header = images.header(source if content is None else content, name)
+    _check(header, source, asked)
+    if content is not None and header.width * header.height <= FOLDERS.small_pixels:
+        return Waiting(content, name, (header.width, header.height))
+    return images.read_any(source)
+
+
+def decoded(found: Shown | Waiting) -> Shown:
+    """What `fetch` found, to paint. Raises ImageError."""
+    return images.read_any(found.content, found.name) if isinstance(found, Waiting) else found
+
+
+def _check(header: Header, source: Path | bytes, asked: int | None) -> None:
+    needed = header.decoding + PAINT.base_bytes
     if needed > memory.most(asked):
         raise ImageError(
             f"{source if isinstance(source, Path) else 'the picture'} takes about "
             f"{needed // 2**20:,}M to decode, more than may be taken; make it smaller first or "
             "give more by --memory."
         )
-    return images.read_any(source)
 
 
-def held(shown: Shown) -> int:
+def held(shown: Shown | Waiting) -> int:
     """Bytes of memory that what was read takes; of an animation, a frame of it."""
+    if isinstance(shown, Waiting):
+        return len(shown.content)
     if isinstance(shown, Picture):
         return int(shown.pixels.nbytes)
     return 4 * shown.size[0] * shown.size[1]

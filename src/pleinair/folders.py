@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pleinair import easel, files, tree
-from pleinair.easel import Shown
 from pleinair.errors import OutputError, PleinairError
 from pleinair.ledger import Entry, Ledger, mark_of
 from pleinair.painter import Painter, check_target
@@ -184,11 +183,11 @@ class Studio:
             line.stop()
             self._threads = [thread for thread in line.threads if thread.is_alive()]
 
-    def place(self, picture: Shown, count: int) -> tuple[int, Painter]:
-        """How many places a picture takes, and the painter to paint it there."""
+    def place(self, size: tuple[int, int], count: int) -> tuple[int, Painter]:
+        """How many places a picture of this size takes, and the painter to paint it there."""
         if self._jobs is not None:
             return 1, self._load(max(1, self._cores // self._jobs), self._jobs, count)
-        width, height = picture.size
+        width, height = size
         # Fewer photos than cores are done sooner with all cores for each.
         if count < self._cores or width * height > FOLDERS.small_pixels:
             return self._cores, self._load(self._cores, 1, count)

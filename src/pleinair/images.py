@@ -33,7 +33,17 @@ from pleinair.pictures import (
     to_batch,
     to_pil,
 )
-from pleinair.reading import decoded_bytes, from_pil, probe, read, read_small, read_square
+from pleinair.reading import (
+    Header,
+    content,
+    from_pil,
+    header,
+    name_of,
+    probe,
+    read,
+    read_small,
+    read_square,
+)
 from pleinair.writing import (
     can_write,
     check_output,
@@ -52,6 +62,7 @@ __all__ = [
     "Animation",
     "Batch",
     "Deep",
+    "Header",
     "Notes",
     "Picture",
     "Pixels",
@@ -59,7 +70,7 @@ __all__ = [
     "can_write",
     "centre_square",
     "check_output",
-    "decoded_bytes",
+    "content",
     "eight_bits",
     "encode",
     "encode_any",
@@ -70,8 +81,10 @@ __all__ = [
     "from_array",
     "from_batch",
     "from_pil",
+    "header",
     "is_pil",
     "kind_for",
+    "name_of",
     "on_white",
     "probe",
     "read",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -37,7 +39,15 @@ def most(asked: int | None) -> int:
 
 
 def free() -> int:
-    """Bytes that are free on this machine, or in the container that this process runs in."""
+    """Bytes that are free on this machine, or in the container that this process runs in.
+
+    Looked up once a second at most: it takes as long as a small photo takes to decode.
+    """
+    return _free(int(time.monotonic()))
+
+
+@lru_cache(maxsize=1)
+def _free(_second: int) -> int:
     available = int(psutil.virtual_memory().available)
     for limit, used in _GROUPS:
         try:

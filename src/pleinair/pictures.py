@@ -265,8 +265,10 @@ def store(values: Planes, target: NDArray[Any]) -> None:
         values *= 257.0
     values += 0.5
     np.clip(values, 0.0, 65535.5 if target.dtype == np.uint16 else 255.5, out=values)
-    # Truncation after adding a half is rounding, three times as fast as rounding itself.
-    target[...] = values.astype(target.dtype).transpose(1, 2, 0)
+    # Truncation after adding a half is rounding, three times as fast as rounding itself; and one
+    # plane after the other takes half the time of all three turned over at once.
+    for channel, plane in enumerate(values):
+        target[..., channel] = plane
 
 
 def planes_to_batch(values: Planes) -> Batch:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pleinair import metadata, tiff
+from pleinair import kinds, metadata, tiff
 from pleinair.errors import ImageError
 from pleinair.pictures import (
     Picture,
@@ -31,23 +29,21 @@ from pleinair.pictures import (
 from pleinair.png import SIGNATURE
 from pleinair.settings import PAINT
 
-_PLUGINS = {"WEBP": "WebPImagePlugin", "AVIF": "AvifImagePlugin", "TIFF": "TiffImagePlugin"}
 # Pillow's names of those of a TIFF that a painting keeps.
 _COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 8: "tiff_adobe_deflate", 32_773: "packbits"}
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
 
 
 # --- reading --------------------------------------------------------------------------------
 
 
-def read(source: Path | bytes) -> Picture:
+def read(source: Path | bytes, name: str = "") -> Picture:
     """Read a picture file, or the bytes of one: JPEG, PNG, WebP, AVIF, TIFF, HEIC, BMP, GIF, PPM.
 
     The first frame of an animation is taken; orientation is applied; an ICC profile is converted
     to sRGB; a PNG or TIFF of 16 bits a channel gives uint16. Raises ImageError for what is not a
-    whole picture of a sensible size.
+    whole picture of a sensible size. `name` stands for bytes in what is said of them.
     """
-    name = name_of(source)
+    name = name_of(source, name)
     with told(name), opened_file(source) as file:
         if _is_deep(file):
             return _read_deep(source, file, name)
@@ -99,15 +95,23 @@ def probe(source: Path | bytes, name: str = "") -> None:
         check_size(opened_image(file), name)
 
 
-def decoded_bytes(source: Path | bytes) -> int:
-    """About how many bytes of memory reading a picture takes, by its header. Raises ImageError."""
-    name = name_of(source)
+class Header(NamedTuple):
+    """What a picture's header says of it."""
+
+    width: int
+    height: int
+    decoding: int  # about how many bytes of memory reading it takes
+
+
+def header(source: Path | bytes, name: str = "") -> Header:
+    """What a picture's header says; the rest is not read. Raises ImageError."""
+    name = name_of(source, name)
     with told(name), opened_file(source) as file:
         deep = _is_deep(file)
         image = opened_image(file)
         check_size(image, name)
         # Pillow decodes to 4 bytes a pixel, of which we keep 3; libvips to 8, of which we keep 6.
-        return image.width * image.height * (14 if deep else 7)
+        return Header(*image.size, image.width * image.height * (14 if deep else 7))
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -202,6 +206,15 @@ def name_of(source: Path | bytes, name: str = "") -> str:
     return name or ("what was given" if isinstance(source, bytes) else str(source))
 
 
+def content(source: Path | bytes, most: int) -> bytes | None:
+    """All that a file holds, up to so many bytes; None where it is more. Raises ImageError."""
+    if isinstance(source, bytes):
+        return source
+    with told(name_of(source)), opened_file(source) as file:
+        found = file.read(most + 1)
+    return found if len(found) <= most else None
+
+
 def opened_file(source: Path | bytes) -> BinaryIO:
     """A file to read. Raises ImageError for a folder."""
     if isinstance(source, bytes):
@@ -220,54 +233,12 @@ def opened_file(source: Path | bytes) -> BinaryIO:
 def opened_image(file: BinaryIO) -> Image.Image:
     """A PIL image of the kind that a file's first bytes are of; nothing else is tried."""
     file.seek(0)
-    kind = kind_of(file.read(64))
+    kind = kinds.kind_of(file.read(64))
     if not kind:
         raise UnidentifiedImageError
-    ready(kind)
+    kinds.ready(kind)
     file.seek(0)
     return Image.open(file, formats=[kind])
-
-
-def kind_of(head: bytes) -> str:
-    """Pillow's name of the format whose files begin with these 64 bytes, or ""."""
-    for start, kind in (
-        (b"\xff\xd8\xff", "JPEG"),
-        (SIGNATURE, "PNG"),
-        (b"GIF8", "GIF"),
-        (b"BM", "BMP"),
-        (b"II*\0", "TIFF"),
-        (b"MM\0*", "TIFF"),
-        (b"II+\0", "TIFF"),
-        (b"MM\0+", "TIFF"),
-    ):
-        if head.startswith(start):
-            return kind
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[4:8] == b"ftyp":
-        size = int.from_bytes(head[:4], "big")
-        brands = {head[at : at + 4] for at in range(8, min(size, len(head)), 4)}
-        return "AVIF" if brands & {b"avif", b"avis"} else "HEIF" if brands & _HEIF_BRANDS else ""
-    return "PPM" if head[:1] == b"P" and head[1:2] in b"123456" else ""
-
-
-def ready(kind: str) -> None:
-    """Have Pillow know this format. Raises ModuleNotFoundError where HEIC is not installed."""
-    if kind in _PLUGINS:  # left to itself, Pillow would import its plugins for fifty formats
-        importlib.import_module(f"PIL.{_PLUGINS[kind]}")
-        if kind == "TIFF":
-            _hush_libtiff()
-    elif kind == "HEIF":
-        importlib.import_module("pillow_heif").register_heif_opener(thumbnails=False)
-
-
-@lru_cache(maxsize=1)
-def _hush_libtiff() -> None:
-    # Pillow raises what libtiff cannot decode, but lets it print that on stderr as well.
-    with contextlib.suppress(Exception):
-        import ctypes
-
-        ctypes.CDLL(str(importlib.import_module("PIL._imaging").__file__)).TIFFSetErrorHandler(None)
 
 
 class _Quiet:

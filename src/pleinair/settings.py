@@ -77,6 +77,7 @@ class FolderSettings:
     """Limits of painting many photos, and of waiting for more."""
 
     small_pixels: int = 600_000  # up to which photos are faster side by side, a core each
+    small_bytes: int = 8 * 2**20  # of the file of such a photo
     most_jobs: int = 256
     pictures_ahead: int = 4  # decoded while others are painted, as far as bytes allow
     bytes_ahead: int = 128 * 2**20

@@ -12,8 +12,9 @@ from typing import Literal, Protocol
 
 from pleinair import easel, files
 from pleinair.belts import Belt, Meter, Places
-from pleinair.easel import Shown
+from pleinair.easel import Shown, Waiting
 from pleinair.errors import ImageError, OutputError, PleinairError
+from pleinair.images import Picture
 from pleinair.ledger import Entry, Mark
 from pleinair.painter import Painter
 from pleinair.settings import FOLDERS, Look, PaintOptions
@@ -53,6 +54,7 @@ class Task:
     photo_mark: Mark | None = None
     target_mark: Mark | None = None
     entry: Entry | None = None
+    painting: Picture | None = None  # until it is encoded
     data: bytes = b""
     part: Path = Path()  # the painting's file before it is in its place
     done: Done = field(init=False)
@@ -81,7 +83,7 @@ class Task:
 class House(Protocol):
     """Who employs the workers."""
 
-    def place(self, picture: Shown, count: int) -> tuple[int, Painter]:
+    def place(self, size: tuple[int, int], count: int) -> tuple[int, Painter]:
         """How many places one of `count` pictures takes, and the painter to paint it there."""
 
     def commit(self, tasks: list[Task]) -> Iterator[tuple[Task, Done]]:
@@ -108,13 +110,15 @@ class Line:
         self._look, self._options = look, options
         self._meter = Meter(len(todo), told)
         self._places = Places(places)
+        self._beside = places > 1
         budget = options.memory
         ahead = min(FOLDERS.bytes_ahead, budget // 8) if budget else FOLDERS.bytes_ahead
-        self._read: Belt[tuple[Task, Shown]] = Belt(max(FOLDERS.pictures_ahead, places), ahead)
-        self._encoded: Belt[Task] = Belt(FOLDERS.files_together, ahead)
+        self._read: Belt[tuple[Task, Shown | Waiting]] = Belt(
+            max(FOLDERS.pictures_ahead, places), ahead
+        )
+        self._painted: Belt[Task] = Belt(FOLDERS.files_together, ahead)
         self._results: SimpleQueue[tuple[int, Done] | BaseException] = SimpleQueue()
-        # One more than places: it encodes a painting, or waits, while the others paint.
-        painters = min(places, len(todo)) + 1
+        painters = min(places, len(todo))
         self._painting = painters
         self._lock = threading.Lock()
         self._writer = self._thread(self._write)
@@ -142,9 +146,9 @@ class Line:
     def stop(self) -> None:
         """Everybody leaves; what is encoded is still written. A painting at work is given up."""
         self._read.stop()
-        self._encoded.close()
+        self._painted.close()
         self._writer.join()
-        self._encoded.stop()
+        self._painted.stop()
 
     def _thread(self, run: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:
@@ -163,10 +167,12 @@ class Line:
         self._results.put((task.number, done))
 
     def _reading(self) -> None:
+        # Who paints side by side decodes small photos: one thread more than cores slows them all.
+        fetch = easel.fetch if self._beside else easel.read
         for task in self._todo:
             start = time.perf_counter()
             try:
-                picture = easel.read(task.source, self._options.memory)
+                picture = fetch(task.source, self._options.memory)
             except (PleinairError, MemoryError) as error:
                 self._fail(task, error)
                 continue
@@ -182,32 +188,35 @@ class Line:
                     got = self._read.get()
                     if got is None:
                         return
-                    task, picture = got
-                    count, painter = self._house.place(picture, len(self._todo))
+                    task, found = got
+                    count, painter = self._house.place(found.size, len(self._todo))
                     self._places.take(count)
                 try:
-                    self._paint_one(task, picture, count, painter)
+                    self._paint_one(task, found, painter, alone=count == self._places.count)
                 except (ImageError, OutputError, MemoryError) as error:
                     self._fail(task, error)
+                finally:
+                    self._places.give(count)
         finally:
             with self._lock:
                 self._painting -= 1
                 if not self._painting:
-                    self._encoded.close()
+                    self._painted.close()
 
-    def _paint_one(self, task: Task, picture: Shown, count: int, painter: Painter) -> None:
+    def _paint_one(self, task: Task, found: Shown | Waiting, painter: Painter, alone: bool) -> None:
         def told(part: float) -> None:
             if self._read.stopped:
                 raise ImageError("stopped.")
             self._meter.part(task.number, task.name, part)
 
         start = time.perf_counter()
-        try:
-            told(0.0)
-            painting = easel.paint(painter, picture, self._look, told)
-        finally:
-            self._places.give(count)
-        task.data = easel.encode(painting, task.job.target, self._options)
+        told(0.0)
+        picture = easel.decoded(found)
+        painting = easel.paint(painter, picture, self._look, told)
+        if alone and isinstance(painting, Picture):
+            task.painting = painting  # it is encoded while the next is painted
+        else:
+            task.data = easel.encode(painting, task.job.target, self._options)
         task.done = replace(
             task.done,
             width=painting.size[0],
@@ -216,7 +225,16 @@ class Line:
             note=easel.note(painter, picture),
             seconds=round(task.done.seconds + time.perf_counter() - start, 3),
         )
-        self._encoded.put(task, len(task.data))
+        self._painted.put(task, easel.held(painting) if task.painting else len(task.data))
+
+    def _encode(self, task: Task) -> None:
+        if task.painting is None:
+            return
+        start = time.perf_counter()
+        task.data = easel.encode(task.painting, task.job.target, self._options)
+        task.painting = None
+        seconds = round(task.done.seconds + time.perf_counter() - start, 3)
+        task.done = replace(task.done, seconds=seconds)
 
     def _write(self) -> None:
         together: list[Task] = []
@@ -224,11 +242,12 @@ class Line:
         while True:
             # The disk is asked to be sure of many small files at once, not of each.
             left = begun + FOLDERS.seconds_together - time.monotonic() if together else None
-            task = self._encoded.get(None if left is None else max(0.0, left))
+            task = self._painted.get(None if left is None else max(0.0, left))
             if task is not None:
                 try:
+                    self._encode(task)
                     task.part = files.write_part(task.job.target, task.data)
-                except OSError as error:
+                except (OSError, OutputError, MemoryError) as error:
                     self._end(task, self._house.dropped(task, error))
                 else:
                     begun = begun if together else time.monotonic()
@@ -236,9 +255,9 @@ class Line:
                 task.data = b""
             late = time.monotonic() - begun >= FOLDERS.seconds_together
             full = len(together) >= FOLDERS.files_together
-            if together and (late or full or self._encoded.ended):
+            if together and (late or full or self._painted.ended):
                 for written, done in self._house.commit(together):
                     self._end(written, done)
                 together = []
-            if task is None and self._encoded.ended:
+            if task is None and self._painted.ended:
                 return

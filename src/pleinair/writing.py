@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pleinair import files, metadata, reading, tiff
+from pleinair import files, kinds, metadata, reading, tiff
 from pleinair.errors import OutputError
 from pleinair.pictures import Picture, in_eight_bits, on_white, to_array
 from pleinair.settings import PAINT
@@ -153,7 +153,7 @@ def _encoded(picture: Picture, kind: str, quality: int | None, strip: bool) -> b
         from pleinair import gif
 
         return gif.still(picture.pixels, picture.alpha, notes.comment)
-    reading.ready(kind)
+    kinds.ready(kind)
     pixels_shown = to_array(picture) if kind in _WITH_ALPHA else on_white(picture)
     return saved(
         Image.fromarray(pixels_shown), kind, options | lossy_options(picture, kind, quality)
@@ -194,7 +194,7 @@ def _tiff_pixels(picture: Picture) -> bytes:
         from pleinair import deep
 
         return deep.tiff_file(pixels, _COMPRESSIONS.get(kept, "deflate"), source.tiled)
-    reading.ready("TIFF")
+    kinds.ready("TIFF")
     options: dict[str, Any] = {"compression": kept}
     if kept in (_DEFLATE, "tiff_lzw"):
         options["tiffinfo"] = {317: 2}  # differences of neighbours, which are smaller
