@@ -9,8 +9,9 @@ demo: .venv/light
 	$(BIN)/pleinair paint samples/*.jpg --out demo --sheet
 	@echo "Open demo/sheet.jpg"
 
+# Small networks are faster with one thread each; tests of one group share what is costly to set up.
 test: .venv/dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ from PIL import Image
 
 from .conftest import picture
 
+pytestmark = pytest.mark.xdist_group("container")  # one folder for all
 ROOT = Path(__file__).parents[1]
 NOBODY = 65_534
 
