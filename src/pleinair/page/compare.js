@@ -27,7 +27,7 @@ export class Compare {
     this.#put(this.painting, work.shown, `Painting of ${work.title}`);
     const { style } = this.view;
     style.setProperty("--ratio", work.width && work.height ? work.width / work.height : 4 / 3);
-    style.setProperty("--natural", `${Math.max(work.width || 640, 320)}px`);
+    style.setProperty("--natural", `${Math.max(work.width || 480, 320)}px`);
     this.view.classList.toggle("bare", !work.photo && !work.shown);
     this.view.classList.toggle("still", fresh);
     this.handle.hidden = !this.comparable;

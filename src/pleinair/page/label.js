@@ -10,7 +10,8 @@ export class Label {
   show(work) {
     const { finished } = work;
     put(part("title"), work.title);
-    put(part("byline"), `in the manner of ${this.controls.titleOf(work.look)}`);
+    const hand = `in the manner of ${this.controls.titleOf(work.look)}`;
+    put(part("byline"), work.state === "failed" && !work.shown ? "" : hand);
     put(part("size"), work.copied ? "" : size(work));
     put(part("manner"), finished ? manner(finished) : state(work));
     const failed = work.state === "failed";
