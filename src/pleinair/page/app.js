@@ -41,7 +41,7 @@ function build(engine) {
   part("privacy").textContent = part("promise").textContent = engine.privacy;
   part("painters").textContent = `in the manner of ${controls.titleOf(controls.look)}`;
   listen(engine.accept, add);
-  part("cancel").addEventListener("click", () => easel.cancel(open.selected));
+  part("cancel").addEventListener("click", cancel);
   part("again").addEventListener("click", () => easel.paint(open.selected, "full"));
   part("remove").addEventListener("click", () => remove(open.selected));
   part("zoom").addEventListener("click", () => compare.toggleZoom());
@@ -59,8 +59,10 @@ function add(files) {
   }
   if (!files.length) return;
   say(files.length === 1 ? `${open.works.at(-1).title} hangs.` : `${files.length} photos hang.`);
-  if (!open.selected) select(open.works[0]);
-  changed();
+  if (open.selected) return changed();
+  select(open.works[0]);
+  render();
+  part("title").focus(); // what had it is hidden now
 }
 
 function select(work) {
@@ -84,6 +86,11 @@ function remove(work) {
   if (!next) part("choose").focus();
   else if (focused) frames.focus(next);
   if (open.works.length === 1) part("remove").focus();
+}
+
+function cancel() {
+  easel.cancel(open.selected);
+  controls.set(open.selected.look); // which may be that of the painting before
 }
 
 function asked(look, wanted) {
