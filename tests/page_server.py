@@ -40,7 +40,7 @@ HEADERS = {
 }
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     pass
 
 
@@ -87,7 +87,7 @@ def make_app(painter: Painter, limits: dict[str, Any] = LIMITS) -> FastAPI:
         def told(part: float) -> None:
             job.progress = part
             if job.cancelled:
-                raise Cancelled
+                raise CancelledError
 
         began = time.monotonic()
         try:
@@ -101,7 +101,7 @@ def make_app(painter: Painter, limits: dict[str, Any] = LIMITS) -> FastAPI:
             )
             painting = painter.paint_any(photo, look, told)
             data = images.encode_for(painting, Path(job.name))
-        except Cancelled:
+        except CancelledError:
             return
         except PleinairError as error:
             job.state, job.error = "failed", str(error)

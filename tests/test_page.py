@@ -90,7 +90,9 @@ COUNTED = """
     URL.createObjectURL = (blob) => {
         const made = createObjectURL.call(URL, blob); live.add(made); return made;
     };
-    URL.revokeObjectURL = (address) => { live.delete(address); revokeObjectURL.call(URL, address); };
+    URL.revokeObjectURL = (address) => {
+        live.delete(address); revokeObjectURL.call(URL, address);
+    };
 """
 
 
@@ -249,7 +251,7 @@ def test_looks_are_repainted(visit, monet):
 
 
 def test_a_large_photo_is_sketched_first_and_seen_at_100_percent(visit):
-    one = visit(viewport={"width": 800, "height": 600}, reduced_motion="reduce").open()
+    one = visit(viewport={"width": 640, "height": 600}, reduced_motion="reduce").open()
     page = one.page
     page.evaluate(
         """() => {
@@ -259,7 +261,7 @@ def test_a_large_photo_is_sketched_first_and_seen_at_100_percent(visit):
             new MutationObserver(note).observe(manner, { childList: true });
         }"""
     )
-    one.add(file("a.jpg", jpeg(600, 800)))
+    one.add(file("a.jpg", jpeg(510, 680)))
     one.painted()
     assert any("a sketch" in text for text in page.evaluate("seen"))
     first, second = one.posts()
@@ -271,7 +273,7 @@ def test_a_large_photo_is_sketched_first_and_seen_at_100_percent(visit):
     page.click("#zoom")
     assert page.get_attribute("#zoom", "aria-pressed") == "true"
     before = page.locator("#painting").bounding_box()
-    assert (before["width"], before["height"]) == (800, 600)
+    assert (before["width"], before["height"]) == (680, 510)
     assert page.locator("#photo").bounding_box() == before
     page.focus("#view")
     page.keyboard.press("ArrowRight")
@@ -285,7 +287,7 @@ def test_a_large_photo_is_sketched_first_and_seen_at_100_percent(visit):
     moved = page.locator("#painting").bounding_box()
     assert (moved["x"], moved["y"]) == (after["x"] + 20, after["y"] - 10)
     page.keyboard.press("z")
-    assert page.locator("#painting").bounding_box()["width"] < 800
+    assert page.locator("#painting").bounding_box()["width"] < 680
 
     # A slider that is dragged asks for sketches, and for the whole when it is let go.
     count = len(one.posts())
@@ -542,7 +544,7 @@ def test_every_state_is_accessible_and_fits(visit):
 
     check("empty")
     page.route("**/v1/paintings/*", held)
-    one.add(file("a.jpg", jpeg(480, 1100)))
+    one.add(file("a.jpg", jpeg(300, 700)))
     one.reads("#pace", r"^40%")
     check("painting")
     page.unroute("**/v1/paintings/*")

@@ -14,6 +14,8 @@ const open = { works: [], selected: null };
 let controls, easel, frames, compare, label;
 let due = false; // whether a rendering is on its way
 
+// A photo that is dropped before the engine is there must not take the page's place.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 start();
 
 async function start() {
@@ -28,6 +30,9 @@ async function start() {
     again.textContent = "Try again";
     again.addEventListener("click", () => location.reload());
     part("closed").replaceChildren(paragraph(error.message), again);
+  }
+  if (/mac/i.test(navigator.platform)) {
+    for (const name of document.querySelectorAll(".ctrl")) name.textContent = "⌘";
   }
   document.documentElement.classList.add("ready");
 }
@@ -58,7 +63,7 @@ function add(files) {
     easel.add(work);
   }
   if (!files.length) return;
-  say(files.length === 1 ? `${open.works.at(-1).title} hangs.` : `${files.length} photos hang.`);
+  say(files.length === 1 ? `${open.works.at(-1).title} hangs on the wall.` : `${files.length} photos hang on the wall.`);
   if (open.selected) return changed();
   select(open.works[0]);
   render();

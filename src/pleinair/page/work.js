@@ -9,7 +9,7 @@ export class Work {
   constructor(file, look) {
     this.id = `work-${(made += 1)}`;
     this.file = file;
-    this.title = file.name.replace(/\.[^.]+$/, "") || file.name || "Untitled";
+    this.title = file.name.replace(/\.[^.]+$/, "").replaceAll("_", " ") || file.name;
     this.look = { ...look }; // asked for
     this.state = "waiting"; // waiting, painting, painted, stopped or failed
     this.wanted = "full"; // or "sketch", or null: what is still to be painted
