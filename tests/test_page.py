@@ -398,12 +398,25 @@ def test_a_photo_is_pasted_and_tiff_is_shown(visit):
     page.wait_for_selector("#download[download='scan.monet.tiff']")
     assert page.is_visible("#handle")  # both are shown by previews
     assert Image.open(io.BytesIO(one.download()[1])).format == "TIFF"
+    one.add(file("turned.jpg", turned()))
+    page.click("#frames li:nth-child(3) .frame")
+    page.wait_for_selector("#download[download='turned.monet.jpg']")
+    sides = "['photo', 'painting'].map((id) => document.getElementById(id).naturalHeight)"
+    assert page.evaluate(sides) == [256, 256]
+    assert "192 × 256" in page.inner_text("#size")
     assert one.problems == []
 
 
 def png() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture(48, 64)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def turned() -> bytes:
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(picture(192, 256)).save(buffer, "JPEG", exif=exif)
     return buffer.getvalue()
 
 
@@ -475,6 +488,24 @@ def test_a_painting_is_cancelled_and_begun_again(visit):
     one.painted()
     assert page.inner_text("#manner") == before
     assert page.is_checked("#colors-painter")
+    assert one.problems == []
+
+
+def test_a_job_that_is_begun_while_one_turns_away_is_cancelled(visit):
+    one = visit().open()
+    page = one.page
+    answered = []
+
+    def slow(route):
+        response = route.fetch()
+        page.click("#cancel")  # while the answer is on its way
+        answered.append(response.json()["id"])
+        route.fulfill(response=response)
+
+    page.route("**/v1/paintings", slow, times=1)
+    with page.expect_request(lambda request: request.method == "DELETE") as deleted:
+        one.add(file("a.jpg", jpeg(48, 64)))
+    assert deleted.value.url.endswith(answered[0])
     assert one.problems == []
 
 

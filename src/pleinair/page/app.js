@@ -89,8 +89,8 @@ function remove(work) {
   if (open.selected === work) select(next);
   render();
   if (!next) part("choose").focus();
-  else if (focused) frames.focus(next);
-  if (open.works.length === 1) part("remove").focus();
+  else if (focused && open.works.length > 1) frames.focus(next);
+  else if (focused) part("title").focus(); // the row is hidden for one photo
 }
 
 function cancel() {
@@ -142,7 +142,7 @@ function changed(work) {
   if (work && spoken.get(work) !== work.state) {
     spoken.set(work, work.state);
     if (work.state === "painted" && work.finished) say(`${work.title} is painted.`);
-    if (work.state === "painting") say(`${work.title} is being painted.`);
+    if (work.state === "painting" && !work.done) say(`${work.title} is being painted.`);
     if (work.state === "failed" && work !== open.selected) say(`${work.title}: ${work.note}`);
     if (work.state === "stopped") say(`${work.title} was stopped.`);
   }
@@ -162,7 +162,7 @@ function render() {
   frames.show(works, selected);
   part("save-all").hidden = works.filter((work) => work.finished).length < 2;
   part("alike").hidden = !selected || !works.some(differs);
-  if (!selected) return;
+  if (!selected) return compare.clear();
   compare.show(selected);
   label.show(selected);
   pace(selected);

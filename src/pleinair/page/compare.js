@@ -36,6 +36,13 @@ export class Compare {
     this.told(this.zoom);
   }
 
+  /** Hold nothing of the last work. */
+  clear() {
+    if (this.zoom) this.#zoomTo(false);
+    this.work = null;
+    for (const image of [this.photo, this.painting]) image.removeAttribute("src");
+  }
+
   get comparable() {
     return Boolean(this.work?.photo && this.work.shown);
   }
@@ -147,7 +154,7 @@ export class Compare {
   /** A pointer went down: it drags the line, or at 100% the picture. */
   #grab(event) {
     const onLine = event.target === this.handle;
-    if (event.button || !(this.zoom || this.comparable)) return;
+    if (event.button || !event.isPrimary || !(this.zoom || this.comparable)) return;
     const panning = this.zoom && !onLine;
     const box = this.view.getBoundingClientRect();
     const from = { x: event.clientX - this.pan.x, y: event.clientY - this.pan.y };
@@ -159,13 +166,15 @@ export class Compare {
     this.view.setPointerCapture(event.pointerId);
     // A finger may be about to scroll the page: it moves the line once it goes sideways.
     if (!panning && (onLine || event.pointerType !== "touch")) drag(event);
+    const held = new AbortController();
+    const { signal } = held;
     const end = () => {
       this.view.classList.remove("held");
-      this.view.removeEventListener("pointermove", drag);
+      held.abort();
     };
-    this.view.addEventListener("pointermove", drag);
+    this.view.addEventListener("pointermove", drag, { signal });
     for (const kind of ["pointerup", "pointercancel"]) {
-      this.view.addEventListener(kind, end, { once: true });
+      this.view.addEventListener(kind, end, { signal });
     }
   }
 }

@@ -142,6 +142,7 @@ export class Easel {
     const options = { ...look, side: SKETCH };
     const result = await this.engine.paint(work.file, options, { signal, progress });
     signal.throwIfAborted();
+    work.note = "";
     await work.showSketch(result, this.engine, look);
     this.changed(work);
   }

@@ -68,11 +68,12 @@ function size({ width, height }) {
   return `${width} × ${height}${area}`;
 }
 
-function manner({ look, seconds }) {
+function manner({ look, seconds, shown }) {
   const words = [];
   if (look.brush !== 1) words.push(`brush ${Number(look.brush.toPrecision(2))} ×`);
   if (look.strength !== 1) words.push(`strength ${Math.round(100 * look.strength)}%`);
   if (look.colors === "photo") words.push("the photo’s colours");
+  if (!shown) words.push("your browser cannot show it, only download it");
   words.push(`painted in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`);
   return words.join(", ");
 }

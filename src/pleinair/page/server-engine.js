@@ -3,6 +3,7 @@
 const FIRST_POLL = 250; // milliseconds between two questions for a painting, at first ...
 const LAST_POLL = 1000; // ... and at most
 const MOST_MISSED = 5; // questions in a row that may stay without an answer
+const GRACE = 2000; // milliseconds in which a server may still say which job it has begun
 const LONGEST_WAIT = 60; // seconds before a busy server is asked again
 const KEY = "pleinair-key";
 const GONE = "The server does not answer; see whether it still runs and try again.";
@@ -70,12 +71,37 @@ class Server {
   /** As `ask`, but a server that is busy is asked again when it says. */
   async insist(path, options, progress) {
     for (;;) {
-      const response = await this.ask(path, options);
+      const response = await this.#asked(path, options);
       if (response.status !== 429) return response;
       const wait = Number(response.headers.get("Retry-After")) || 1;
       progress(0, "waiting for a place");
       await pause(1000 * Math.min(Math.max(wait, 0.25), LONGEST_WAIT), options.signal);
     }
+  }
+
+  /** As `ask`, but a job that the server begins while the person turns away is cancelled there. */
+  #asked(path, options) {
+    const { signal, headers } = options;
+    if (!headers?.Prefer) return this.ask(path, options);
+    signal.throwIfAborted();
+    const control = new AbortController();
+    const asking = this.ask(path, { ...options, signal: control.signal });
+    return new Promise((done, stop) => {
+      const leave = async () => {
+        stop(signal.reason);
+        const timer = setTimeout(() => control.abort(), GRACE);
+        try {
+          const response = await asking;
+          if (response.status === 202) this.forget((await response.json()).id);
+          else control.abort();
+        } catch {
+          // Nothing was begun.
+        }
+        clearTimeout(timer);
+      };
+      signal.addEventListener("abort", leave, { once: true });
+      asking.then(done, stop).finally(() => signal.removeEventListener("abort", leave));
+    });
   }
 
   forget(job) {
