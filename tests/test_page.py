@@ -420,6 +420,39 @@ def turned() -> bytes:
     return buffer.getvalue()
 
 
+def test_a_finger_draws_the_line_and_scrolls_the_page(visit):
+    phone = {"viewport": {"width": 360, "height": 500}, "has_touch": True, "is_mobile": True}
+    one = visit(**phone, reduced_motion="reduce").open()
+    page = one.page
+    assert page.is_visible("#camera")
+    assert page.get_attribute("#shot", "capture") == "environment"
+    one.add(file("a.jpg", jpeg()))
+    one.painted()
+    assert not one.wide()
+    box = page.locator("#view").bounding_box()
+    finger = one.context.new_cdp_session(page)
+
+    def draw(*places: tuple[float, float]) -> None:
+        for kind, points in [
+            ("touchStart", places[:1]),
+            *[("touchMove", [place]) for place in places[1:]],
+            ("touchEnd", []),
+        ]:
+            points = [
+                {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+                for x, y in points
+            ]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    draw((0.9, 0.5), (0.85, 0.5), (0.7, 0.5), (0.6, 0.5))
+    at = page.get_attribute("#handle", "aria-valuenow")
+    assert abs(int(at) - 60) <= 2
+    draw((0.2, 0.9), (0.2, 0.7), (0.2, 0.4), (0.2, 0.1))
+    assert page.get_attribute("#handle", "aria-valuenow") == at
+    assert page.evaluate("scrollY") > 0
+    assert one.problems == []
+
+
 def test_bad_files_are_told_beside_them(visit):
     one = visit()
     page = one.page

@@ -2,6 +2,7 @@
 
 const OPENING = 33; // percent of a new painting that the photo covers
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
+const SIDEWAYS = 6; // pixels that a finger goes before it moves the line
 const PAN = 60; // pixels that an arrow key moves the picture at 100%
 
 export class Compare {
@@ -158,14 +159,18 @@ export class Compare {
     const panning = this.zoom && !onLine;
     const box = this.view.getBoundingClientRect();
     const from = { x: event.clientX - this.pan.x, y: event.clientY - this.pan.y };
+    // A finger may be about to scroll the page: it moves the line once it goes sideways.
+    let begun = panning || event.pointerType !== "touch";
     const drag = (to) => {
+      const [across, down] = [to.clientX - event.clientX, to.clientY - event.clientY].map(Math.abs);
+      begun ||= across > SIDEWAYS && across > down;
+      if (!begun) return;
       if (panning) this.#panTo(to.clientX - from.x, to.clientY - from.y);
       else this.#move((100 * (to.clientX - box.left)) / box.width);
     };
     this.view.classList.add("held");
     this.view.setPointerCapture(event.pointerId);
-    // A finger may be about to scroll the page: it moves the line once it goes sideways.
-    if (!panning && (onLine || event.pointerType !== "touch")) drag(event);
+    if (begun && !panning) drag(event);
     const held = new AbortController();
     const { signal } = held;
     const end = () => {

@@ -149,7 +149,9 @@ export class Easel {
 
   #heard(work, signal, part, note) {
     if (signal.aborted || work.gone) return;
-    if (part > 0 && !work.part) work.from = { part, time: performance.now() };
+    const now = { part, time: performance.now() };
+    if (part > 0 && !work.part) work.from = work.last = now;
+    else if (part > work.part) work.last = now;
     [work.part, work.note] = [part, note];
     this.changed(work);
   }

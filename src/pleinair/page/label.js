@@ -1,5 +1,7 @@
 // The label beside a picture: title, painter, size, how it was painted, what went wrong.
 
+const LEAST = 1000; // milliseconds of painting before anything is said of the rest
+
 const part = (id) => document.getElementById(id);
 
 export class Label {
@@ -49,11 +51,17 @@ export function pace(work) {
 function told(work) {
   if (work.state === "waiting") return "waiting for its turn";
   if (!work.part) return work.note || "painting";
-  const seconds = (performance.now() - work.from.time) / 1000;
-  const left = (seconds * (1 - work.part)) / (work.part - work.from.part);
+  const left = secondsLeft(work);
   const percent = `${Math.round(100 * work.part)}%`;
-  if (seconds < 1 || left < 0.5 || !Number.isFinite(left)) return percent;
-  return `${percent}, about ${duration(left)} left`;
+  return left > 1 ? `${percent}, about ${duration(left)} left` : percent;
+}
+
+/** By the rate up to the last word of it: between two words time passes and nothing is known. */
+function secondsLeft({ part, from, last }) {
+  const taken = last.time - from.time;
+  if (taken < LEAST) return 0;
+  const left = (taken * (1 - part)) / (part - from.part);
+  return (left - (performance.now() - last.time)) / 1000;
 }
 
 function duration(seconds) {

@@ -14,7 +14,8 @@ export class Work {
     this.state = "waiting"; // waiting, painting, painted, stopped or failed
     this.wanted = "full"; // or "sketch", or null: what is still to be painted
     this.part = 0;
-    this.from = null; // { part, time }: where the part that is done began to grow, and when
+    this.from = null; // { part, time }: where the part that is done began to grow, and when ...
+    this.last = null; // ... and where it grew last
     this.note = ""; // what holds it up, or why it failed
     this.width = this.height = 0; // pixels, or of a smaller copy until it is painted
     this.copied = false; // whether what is shown is such a copy
