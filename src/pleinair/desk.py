@@ -187,7 +187,8 @@ def _wishes(request: Request, upload: Upload) -> Wishes:
 def sentence_of(errors: Any) -> str:
     """What pydantic found wrong first, in a sentence."""
     first = errors[0]
-    name = str(first["loc"][-1])[:80] if first["loc"] else "the request"
+    places = [str(place) for place in first["loc"] if place not in ("query", "header", "path")]
+    name = places[0][:80] if places else "the request"
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name!r} found; /openapi.json lists all there are."
     reason = str(first["msg"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from collections.abc import Callable
@@ -44,38 +43,35 @@ def listen(
     told: called when the server listens. Then no more photos are taken, those at work are
     finished, and their paintings fetched, both within the time that `limits` gives.
     """
-    config = uvicorn.Config(
-        app,
-        http=connection(limits),
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(limits.fetch_seconds)),
-    )
-    # Of a loop that is made anew, not of the whole process.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = _Server(config, app.state.orders, limits, told)
+    server = Server(app, limits, told)
     server.run(sockets=[at])
     app.state.orders.stop()
     return not server.force_exit
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Told to stop, it goes on listening until what is painted is done and fetched."""
 
     def __init__(
-        self,
-        config: uvicorn.Config,
-        orders: Orders,
-        limits: ServeSettings,
-        told: Callable[[], None],
+        self, app: FastAPI, limits: ServeSettings = SERVE, told: Callable[[], None] = lambda: None
     ) -> None:
-        super().__init__(config)
-        self._orders, self._limits, self._told = orders, limits, told
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=connection(limits),
+                ws="none",
+                loop="asyncio",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=max(1, round(limits.fetch_seconds)),
+            )
+        )
+        self._orders: Orders = app.state.orders
+        self._limits, self._told = limits, told
         self._stop = self._fetched_by = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

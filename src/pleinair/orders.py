@@ -87,7 +87,7 @@ class Seat:
         self.bytes = 0
 
     def grow(self, count: int) -> None:
-        """So many bytes of the file more are held. Raises RefusedError where all together are many."""
+        """So many bytes more are held. Raises RefusedError where all together are too many."""
         self._orders.hold(self, count)
 
     def leave(self) -> None:

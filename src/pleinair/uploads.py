@@ -173,9 +173,9 @@ class _Form:
             if self._photo is not None:
                 raise RefusedError(422, "two photos found; send one at a time.", "settings")
             self._photo = _Chunks(self._limits.bytes, self._grow)
-            # Browsers write a quotation mark in a name as %22.
-            name = options.get(b"filename", b"").decode("utf-8", "replace")
-            self._file_name = name.replace("%22", '"')
+            given = options.get(b"filename", b"").decode("utf-8", "replace")
+            # Browsers write quotation marks and ends of lines in a name like this.
+            self._file_name = re.sub("%(22|0D|0A)", lambda m: chr(int(m[1], 16)), given)
             self._field = ""
             return
         if name in self._fields:
@@ -208,7 +208,7 @@ def clean_name(name: str, most: int) -> str:
     """
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C")
-    name = _FORBIDDEN.sub("_", name).strip(" .")
+    name = _FORBIDDEN.sub("_", name)
     stem, dot, suffix = name.rpartition(".")
     if not dot or f".{suffix.lower()}" not in PICTURE_SUFFIXES:
         stem, suffix = name, ""
