@@ -224,7 +224,7 @@ def test_settings_out_of_range(app, query, said):
         (jpeg(), "image/", 415, "'image/' found"),
         (jpeg()[:400], "image/jpeg", 422, "damaged or cut short"),
         (jpeg()[:-200], "image/jpeg", 422, "damaged or cut short"),
-        (b"", "image/jpeg", 422, "empty"),
+        (b"", "image/jpeg", 415, "empty"),
         (b"x", "multipart/form-data", 400, "no boundary"),
         (b"x", "multipart/form-data; boundary=b", 400, "no well-formed"),
         (b"--b\r\n", "multipart/form-data; boundary=b", 400, "cut short"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from pleinair import images
@@ -24,6 +24,12 @@ TYPES = {
     "BMP": "image/bmp",
     "GIF": "image/gif",
 }
+
+
+def _plain_bool(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("give true or false")
+    return value
 
 
 class Wishes(BaseModel):
@@ -47,30 +53,26 @@ class Wishes(BaseModel):
         description="0 is the photo, 1 the painting, up to 1.5 beyond it.",
     )
     colors: Literal["painter", "photo"] = Field(LOOK.colors, description="Whose colours.")
-    layers: int | SkipJsonSchema[None] = Field(
+    layers: Annotated[int, Field(ge=1, le=PAINT.max_layers)] | SkipJsonSchema[None] = Field(
         None,
-        ge=1,
-        le=PAINT.max_layers,
         description="How many times to paint, each with strokes half as large; else by the size.",
     )
-    side: int | SkipJsonSchema[None] = Field(
+    side: Annotated[int, Field(ge=16, le=65_535)] | SkipJsonSchema[None] = Field(
         None,
-        ge=16,
-        le=65_535,
         description="Shrink the photo first, to so many pixels on its longest side.",
     )
     format: (
         Literal["jpeg", "jpg", "png", "webp", "avif", "tiff", "tif", "gif", "bmp", "heic"]
         | SkipJsonSchema[None]
     ) = Field(None, description="Type of the painting; by default the photo's own.")
-    quality: int | SkipJsonSchema[None] = Field(
-        None, ge=1, le=100, description="Of JPEG, WebP, AVIF and HEIC; else as the photo's."
+    quality: Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None] = Field(
+        None, description="Of JPEG, WebP, AVIF and HEIC; else as the photo's."
     )
-    strip_metadata: bool = Field(
+    strip_metadata: Annotated[bool, BeforeValidator(_plain_bool)] = Field(
         False, description="Leave out what the photo says of camera, time and place."
     )
-    name: str | SkipJsonSchema[None] = Field(
-        None, max_length=255, description="Name of the photo's file; a form's file has its own."
+    name: Annotated[str, Field(max_length=255)] | SkipJsonSchema[None] = Field(
+        None, description="Name of the photo's file; a form's file has its own."
     )
 
 
@@ -179,6 +181,10 @@ PICTURE_HEADERS: dict[str, Any] = {
 JOB_HEADERS: dict[str, Any] = {
     "Location": {"description": "Of the job.", "schema": {"type": "string"}},
     **_RETRY,
+}
+JOB_LINKS: dict[str, Any] = {
+    name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+    for name in ("job", "image", "forget")
 }
 
 

@@ -30,18 +30,23 @@ class Desk:
 
     def __init__(self, orders: Orders, limits: ServeSettings) -> None:
         self._orders, self._limits = orders, limits
-        # One at a time: each may decode a large photo.
-        self._previews = ThreadPoolExecutor(1, thread_name_prefix="previews")
+        self._previews: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """No more previews."""
-        self._previews.shutdown(wait=False, cancel_futures=True)
+        """Give up previews that wait."""
+        if self._previews is not None:
+            self._previews.shutdown(wait=False, cancel_futures=True)
+            self._previews = None
 
     async def take(self, request: Request, wishes: Wishes, wants_job: bool) -> tuple[Order, bool]:
         """The order for a request's photo, in the line, and whether it is a job.
 
         Raises RefusedError.
         """
+        try:
+            await asyncio.to_thread(self._orders.shelf.find, wishes.painter)
+        except PleinairError as error:
+            raise refusals.of(error) from error
         async with self._received(request) as (seat, upload):
             if upload.fields:
                 wishes = _wishes(request, upload)
@@ -94,6 +99,8 @@ class Desk:
                 if upload.fields:
                     name = next(iter(upload.fields))
                     raise RefusedError(422, f"unknown field {name[:80]!r} found; send photo only.")
+                # One at a time: each may decode a large photo.
+                self._previews = self._previews or ThreadPoolExecutor(1)
                 loop = asyncio.get_running_loop()
                 found = await loop.run_in_executor(self._previews, self._preview, upload.content)
             finally:
@@ -191,7 +198,7 @@ def sentence_of(errors: Any) -> str:
     name = places[0][:80] if places else "the request"
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name!r} found; /openapi.json lists all there are."
-    reason = str(first["msg"])
+    reason = str(first["msg"]).removeprefix("Value error, ")
     found = first.get("input")
     shown = f" {found[:80]!r} found" if isinstance(found, str) else ""
     return f"{name}{shown}: {reason[:1].lower()}{reason[1:]}."

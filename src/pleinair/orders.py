@@ -131,7 +131,15 @@ class Orders:
     # --- from a request's thread ------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to load the painter, and to paint; once."""
+        """Begin to load the painter, and to paint; once, or anew after `stop`."""
+        if self._leave.is_set():
+            for thread in self._threads:
+                thread.join()
+            self._threads, self.closing = [], False
+            self._leave.clear()
+        self._begin()
+
+    def _begin(self) -> None:
         with self._changed:
             if self._threads or self._leave.is_set():
                 return
@@ -167,7 +175,7 @@ class Orders:
 
     def submit(self, seat: Seat, order: Order, keep: bool) -> None:
         """Put a photo into the line. keep: as a job, to be found by its id. Raises RefusedError."""
-        self.start()
+        self._begin()
         with self._changed:
             if self.closing:
                 raise refusals.stopping()

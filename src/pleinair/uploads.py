@@ -97,7 +97,7 @@ async def _generator(body: AsyncIterator[bytes]) -> Any:
 
 def _whole(upload: Upload) -> Upload:
     if not upload.content:
-        raise RefusedError(422, "the photo is empty; send a picture's file.", "empty")
+        raise refusals.no_picture("the photo is empty; send a picture's file.")
     return upload
 
 

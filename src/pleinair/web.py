@@ -75,6 +75,7 @@ def make_app(
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.orders = orders
     _add_routes(app, desk, orders, shelf, limits, counters)
@@ -114,6 +115,7 @@ def _add_routes(
                 "description": "A job, for a large photo or where the client prefers one.",
                 "model": Job,
                 "headers": answers.JOB_HEADERS,
+                "links": answers.JOB_LINKS,
             },
             **answers.problems(_POST),
         },

@@ -104,6 +104,7 @@ def serve(
             f"{error.name} is not installed; run pip install 'pleinair[serve]' first."
         ) from error
     logging.basicConfig(level=logging.WARNING, format="pleinair: %(message)s")
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is no news
     private = _is_loopback(host)
     hosts = (*guard.LOOPBACK, *allow_host) if private or allow_host else guard.ANY
     app = web.make_app(painter, limits, painters=painters, key=key, hosts=hosts, options=options)
