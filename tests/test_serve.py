@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,13 +21,13 @@ from pathlib import Path
 
 import pytest
 
-from pleinair import listening
+from pleinair import images, listening
 from pleinair.cli import app as cli
 from pleinair.cli import main
 from pleinair.errors import MissingExtraError
 from pleinair.web import make_app
 
-from .conftest import SAMPLES
+from .conftest import REPOSITORY, SAMPLES
 from .serving import LIMITS, Slow, jpeg, running, until
 
 # `pleinair serve` itself, but that it does not wait as long for those who are slow.
@@ -319,3 +321,20 @@ def test_a_refusal_reaches_who_is_still_sending():
         status, said = post(port, bytes(3_000_000))
         assert status == 413
         assert b"more than 10,000 bytes" in said
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_examples_of_the_docs(tmp_path):
+    text = (REPOSITORY / "docs" / "serve.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if "curl " in line]
+    assert len(lines) > 10
+    (tmp_path / "beach.jpg").write_bytes(jpeg(90, 60))
+    with running() as port:
+        until(lambda: ask(port, "/readyz")[0] == 200)
+        script = "set -e\n" + "\n".join(lines).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    for name in ("beach.monet.jpg", "beach.monet.png", "small.jpg", "painted.jpg", "preview.jpg"):
+        assert images.kind_of((tmp_path / name).read_bytes()[:64])
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "serve.md", "exec"), {})
