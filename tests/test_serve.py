@@ -281,6 +281,14 @@ def test_an_answer_that_is_not_taken_is_not_kept():
         assert got < 1600 * 1300 * 3
 
 
+def test_what_is_no_http():
+    with running() as port, socket.create_connection(("127.0.0.1", port)) as wire:
+        wire.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        head, _, body = until_closed(wire).partition(b"\r\n\r\n")
+        assert b" 400 " in head
+        assert "no HTTP" in json.loads(body)["detail"]
+
+
 def test_connections_are_bounded():
     with running(limits=replace(LIMITS, connections=3)) as port:
         wires = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]

@@ -678,6 +678,33 @@ def test_a_folder_as_painter(tmp_path):
         ]
 
 
+def test_a_painter_of_the_folder_by_name(tmp_path):
+    (tmp_path / "zola.onnx").write_bytes(hub.find("monet").read_bytes())
+    limits = replace(LIMITS, look_again_seconds=0.0)
+    with client("zola", limits, painters=tmp_path) as made:
+        assert [one["name"] for one in made.get("/v1/painters").json()] == ["zola", "monet"]
+        # One that has the name of a shipped one takes its place.
+        (tmp_path / "monet.onnx").write_bytes(hub.find("monet").read_bytes())
+        made.get("/v1/painters")
+        shelf = made.app.state.orders.shelf
+        assert shelf.find("monet").path == tmp_path / "monet.onnx"
+        (tmp_path / "zola.onnx").unlink()
+        assert shelf.find(None).name == "monet"
+
+
+def test_a_painting_at_work_keeps_its_painter(tmp_path):
+    monet = hub.find("monet").read_bytes()
+    (tmp_path / "zola.onnx").write_bytes(monet)
+    with client("zola", replace(LIMITS, look_again_seconds=0.0), painters=tmp_path) as made:
+        orders: Orders = made.app.state.orders
+        job = post(made, jpeg(900, 700), headers=ASYNC).json()
+        until(lambda: orders.at_work)
+        (tmp_path / "zola.onnx").unlink()
+        assert [one["name"] for one in made.get("/v1/painters").json()] == ["monet"]
+        place = f"/v1/paintings/{job['id']}"
+        until(lambda: made.get(place).json()["state"] == "done")
+
+
 def test_painters_that_are_none(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"x")
     for painter in ("nobody", tmp_path / "bad.onnx", tmp_path / "none.onnx"):

@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
                 loop="asyncio",
                 lifespan="on",
                 log_config=None,
-                log_level="warning",
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -127,6 +127,9 @@ def connection(limits: ServeSettings) -> type[asyncio.Protocol]:
                 self._await_head()
             else:
                 self._head_came()
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- of uvicorn's words
+            self._end(400, "the request is no HTTP that can be read; send it again.")
 
         def on_response_complete(self) -> None:
             super().on_response_complete()

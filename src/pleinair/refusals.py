@@ -80,4 +80,4 @@ def of(error: Exception) -> RefusedError:
             return RefusedError(422, str(error), "damaged")
         case OutputError() | UsageError() | PainterError():
             return RefusedError(422, str(error), "settings")
-    return RefusedError(500, "the server failed at this photo; its log says how.", "failed")
+    return RefusedError(500, "the server failed at this; its log says how.", "failed")

@@ -78,9 +78,10 @@ class Shelf:
             if folder is not None and folder != Path(painter):
                 raise PainterError(f"two folders of painters, {painter} and {folder}; give one.")
             return Path(painter)
-        known = folder / f"{painter}.onnx" if folder is not None else Path()
-        if isinstance(painter, str) and Path(painter).name == painter and known.is_file():
-            self._name = painter
+        plain = folder is not None and Path(painter).name == str(painter)
+        known = folder / f"{painter}.onnx" if folder is not None and plain else Path()
+        if str(painter) in hub.names() or known.is_file():
+            self._name = str(painter)
         else:
             self._file = hub.find(painter)
             self._name = self._file.stem

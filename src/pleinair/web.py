@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from pleinair import __version__, answers, easel, guard
+from pleinair import __version__, answers, easel, guard, refusals
 from pleinair.answers import Health, Job, Limits, PainterTitle, Wishes
 from pleinair.counters import TYPE, Counters
 from pleinair.desk import Desk, sentence_of
@@ -284,6 +284,10 @@ def _add_errors(app: FastAPI, counters: Counters) -> None:
         counters.refused(refusal.reason)
         return _problem(refusal, guard.headers_of(refusal))
 
+    async def fail(_request: Request, _error: Exception) -> Response:
+        return _problem(refusals.of(_error), {})
+
+    app.add_exception_handler(Exception, fail)
     for kind in (RefusedError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, refuse)
 
