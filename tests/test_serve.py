@@ -133,7 +133,7 @@ def test_who_is_slow_is_shown_the_door(served):
     answer = until_closed(body)
     assert b" 408 " in answer
     assert b"did not come within 1 seconds" in answer
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     for wire in (head, silent, body):
         wire.close()
     assert metric(port, "pleinair_waiting") == 0
@@ -271,7 +271,7 @@ def test_an_answer_that_is_not_taken_is_not_kept():
             b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b" % (len(photo), photo)
         )
         until(lambda: metric(port, "pleinair_painted_seconds_count") == 1)
-        time.sleep(0.8)
+        time.sleep(1.5)
         wire.settimeout(5)
         got = 0
         with contextlib.suppress(ConnectionResetError):
