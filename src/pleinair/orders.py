@@ -235,10 +235,10 @@ class Orders:
             return self._left(order) if order.state == "painting" else None
 
     def pause(self) -> float:
-        """Whole seconds after which a place may be free: half of what the line takes, 1 to 60."""
+        """Whole seconds after which a place may be free: half of what the line takes."""
         with self._changed:
             left = sum(map(self._left, [*self._painting, *self._line]))
-        return float(min(60, max(1, math.ceil(left / 2))))
+        return float(min(self.limits.longest_pause, max(1, math.ceil(left / 2))))
 
     def _left(self, order: Order) -> float:
         return self._rate * _megapixels(order) * (1.0 - order.progress)

@@ -214,7 +214,7 @@ class ServeSettings:
     body_seconds: float = 60.0  # for its body
     answer_seconds: float = 120.0  # without a byte of an answer being taken
     linger_seconds: float = 2.0  # that a body is still taken, and thrown away, after its answer
-    connections: int = 1000
+    connections: int = 500
     field_bytes: int = 1000  # of a field of a form that is no file
     frame_bytes: int = 2**16  # of a form beside its file
     name_length: int = 100  # characters of a file's name that are kept
@@ -222,6 +222,7 @@ class ServeSettings:
     kept: int = 256  # jobs that are remembered
     kept_seconds: float = 600.0  # without being asked for, after which a job is forgotten
     kept_bytes: int = 256 * 2**20  # of paintings that wait to be fetched
+    longest_pause: float = 60.0  # seconds before who is sent away, or waits, is to ask again
     sweep_seconds: float = 5.0  # between looks for jobs to forget
     stop_seconds: float = 60.0  # for what is painted when the server is told to stop
     fetch_seconds: float = 5.0  # for paintings of jobs to be fetched before it does

@@ -133,7 +133,8 @@ def _add_routes(
         if not is_job:
             return await desk.painting(request, order)
         headers = {"location": f"/v1/paintings/{order.id}"}
-        headers["retry-after"] = f"{max(1, round(orders.seconds_left(order) or 0))}"
+        left = min(limits.longest_pause, orders.seconds_left(order) or 0)
+        headers["retry-after"] = f"{max(1, round(left))}"
         if wants_job:
             headers["preference-applied"] = "respond-async"
         return JSONResponse(_job(orders, order).model_dump(), 202, headers)
