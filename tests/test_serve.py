@@ -296,9 +296,12 @@ def test_connections_are_bounded():
             answer = until_closed(wire)
         assert b" 503 " in answer
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"].endswith(".")
+        wires[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in wires[0].recv(65536)
+        assert ask(port, "/healthz")[0] == 200  # in the place of one that was idle
+        until_closed(wires[0])  # which fails where it is not
         for wire in wires:
             wire.close()
-        until(lambda: ask(port, "/healthz")[0] == 200)
 
 
 def test_a_job_is_fetched_after_sigterm():

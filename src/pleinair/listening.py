@@ -69,6 +69,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=round(limits.idle_seconds),
                 timeout_graceful_shutdown=max(1, round(limits.fetch_seconds)),
             )
         )
@@ -108,10 +109,22 @@ def connection(limits: ServeSettings) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > limits.connections:
+            if len(self.connections) > limits.connections and not self._close_an_idle_one():
                 self._end(503, "too many connections; try again in a minute.")
             else:
                 self._await_head()
+
+        def _close_an_idle_one(self) -> bool:
+            for other in self.connections:
+                if isinstance(other, Connection) and other is not self and other.idle:
+                    other.transport.close()
+                    return True
+            return False
+
+        @property
+        def idle(self) -> bool:
+            between = self.conn.their_state is h11.IDLE and self._slow is None
+            return between and not self.transport.is_closing()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._head_came()

@@ -214,7 +214,8 @@ class ServeSettings:
     body_seconds: float = 60.0  # for its body
     answer_seconds: float = 120.0  # without a byte of an answer being taken
     linger_seconds: float = 2.0  # that a body is still taken, and thrown away, after its answer
-    connections: int = 500
+    idle_seconds: float = 75.0  # between requests; longer than clients keep connections
+    connections: int = 500  # beyond which idle ones are closed
     field_bytes: int = 1000  # of a field of a form that is no file
     frame_bytes: int = 2**16  # of a form beside its file
     name_length: int = 100  # characters of a file's name that are kept
