@@ -250,6 +250,7 @@ def test_forms_that_make_no_sense(app):
     assert "two photos" in said(files=[photo, photo])
     assert "'brush' found; send one" in said(files=[photo], data={"brush": ["1", "2"]})
     assert "more than 1,000 bytes" in said(files=[photo], data={"name": "x" * 2000})
+    assert "name its file" in said(files=[photo], data={"name": "x"})
     answer = app.post("/v1/previews", files=[photo], data={"brush": "1"})
     assert answer.status_code == 422
     assert "unknown field 'brush'" in sentence(answer)

@@ -72,7 +72,7 @@ class Wishes(BaseModel):
         False, description="Leave out what the photo says of camera, time and place."
     )
     name: Annotated[str, Field(max_length=255)] | SkipJsonSchema[None] = Field(
-        None, description="Name of the photo's file; a form's file has its own."
+        None, description="Name of the photo's file, where it is the body; a form's has its own."
     )
 
 
@@ -203,6 +203,7 @@ def body(painters: list[str], with_wishes: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {"photo": _BINARY | {"description": "The photo's file."}}
     if with_wishes:
         properties |= wishes(painters)
+        properties.pop("name")  # a form's file has its own
     form = {
         "type": "object",
         "required": ["photo"],

@@ -184,6 +184,8 @@ async def _gone(request: Request) -> None:
 
 
 def _wishes(request: Request, upload: Upload) -> Wishes:
+    if "name" in upload.fields:
+        raise RefusedError(422, "name found in a form; name its file instead.", "settings")
     said = dict(request.query_params) | {k: v for k, v in upload.fields.items() if v}
     try:
         return Wishes.model_validate(said)
