@@ -40,9 +40,9 @@ def serve(
     memory: Annotated[str | None, Parameter(group=_WORK)] = None,
     device: Annotated[str, Parameter(group=_WORK)] = PaintOptions.device,
 ) -> int:
-    """Paint over HTTP: a page for people, and an API, for this computer alone unless --host says.
+    """Paint over HTTP: a page for people, and an API.
 
-    The address is printed when the server listens. Ctrl-C or SIGTERM ends it when what is painted
+    Nobody but this computer can ask unless --host says so. The address is printed when the server listens. Ctrl-C or SIGTERM ends it when what is painted
     is done.
 
     Parameters
