@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -249,3 +252,11 @@ def test_auto_takes_the_fastest_device_that_paints_right(monkeypatch, gpu, chose
     monkeypatch.setattr(runtime, "_session", session)
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: clock[0])
     assert runtime._fastest(b"", "x", ["cuda", "cpu"], 0) == chosen
+
+
+def test_onnx_runtime_tells_nobody(tmp_path):
+    code = "from pleinair import Painter; Painter.load('monet', threads=1)"
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []  # no session's or device's number either

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pleinair import brushwork, files, hub, images, memory
+from pleinair import brushwork, files, hub, images, memory, resampling
 from pleinair.errors import ImageError
 from pleinair.images import Animation, Header, Picture
 from pleinair.painter import Painter
@@ -97,6 +97,39 @@ def paint(painter: Painter, shown: Shown, look: Look, told: Told) -> Shown:
 def encode(painting: Shown, target: Path, options: PaintOptions) -> bytes:
     """The bytes of the file `target`. Raises OutputError."""
     return images.encode_for(painting, target, options.quality, options.strip)
+
+
+def fitted(size: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """A size whose longest side has at most so many pixels, its proportions kept."""
+    longest = max(size)
+    if side is None or longest <= side:
+        return size
+    return max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest))
+
+
+def shrunk(shown: Shown, side: int) -> Shown:
+    """A picture whose longest side has at most so many pixels."""
+    size = fitted(shown.size, side)
+    if size == shown.size:
+        return shown
+    if isinstance(shown, Animation):
+        frames = shown.frames
+
+        def smaller() -> Iterator[tuple[Picture, float]]:
+            for picture, duration in frames:
+                yield _resized(picture, size), duration
+
+        return replace(shown, size=size, frames=smaller())
+    return _resized(shown, size)
+
+
+def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    width, height = size
+    pixels = resampling.resized(picture.pixels, height, width)
+    alpha = picture.alpha
+    if alpha is not None:
+        alpha = resampling.resized(alpha[..., None].repeat(3, axis=2), height, width)[..., 0]
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def note(painter: Painter, shown: Shown) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pleinair.kinds import kind_of
 from pleinair.metadata import Notes
 from pleinair.pictures import (
     Batch,
@@ -84,6 +85,7 @@ __all__ = [
     "header",
     "is_pil",
     "kind_for",
+    "kind_of",
     "name_of",
     "on_white",
     "probe",

@@ -9,6 +9,7 @@ around it, so that a picture can be painted in tiles.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -24,6 +25,10 @@ from pleinair import onnxfile
 from pleinair.errors import PainterError, UsageError
 from pleinair.images import Batch
 from pleinair.settings import PAINT
+
+# Some builds of ONNX Runtime tell their makers how they are used, unless this is set before they
+# are imported. Photos and what is done to them are nobody's business.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 Statistics = NDArray[np.float32]
 """(2, C): the means and the variances of all channels of all instance norms, in their order."""

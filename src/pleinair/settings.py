@@ -198,6 +198,42 @@ class VideoSettings:
     jump: float = 1.5  # of statistics, in deviations, that is a cut
 
 
+@dataclass(frozen=True)
+class ServeSettings:
+    """Defaults and limits of `pleinair serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    bytes: int = 64 * 2**20  # of a photo's file
+    pixels: int = 50_000_000  # of a photo; of an animation, of all its frames together
+    queue: int = 32  # photos that are received or wait, beside those that are painted
+    bytes_waiting: int = 256 * 2**20  # of files that are received, wait or are painted
+    jobs: int | None = None  # painted at once; None: small ones side by side, large ones alone
+    seconds: float = 300.0  # for one painting
+    head_seconds: float = 10.0  # for the head of a request to come
+    body_seconds: float = 60.0  # for its body
+    answer_seconds: float = 120.0  # without a byte of an answer being taken
+    linger_seconds: float = 2.0  # that a body is still taken, and thrown away, after its answer
+    idle_seconds: float = 75.0  # between requests; longer than clients keep connections
+    connections: int = 500  # beyond which idle ones are closed
+    field_bytes: int = 1000  # of a field of a form that is no file
+    frame_bytes: int = 2**16  # of a form beside its file
+    name_length: int = 100  # characters of a file's name that are kept
+    at_once_pixels: int = 4_000_000  # up to which a painting is the answer itself, no job
+    kept: int = 256  # jobs that are remembered
+    kept_seconds: float = 600.0  # without being asked for, after which a job is forgotten
+    kept_bytes: int = 256 * 2**20  # of paintings that wait to be fetched
+    longest_pause: float = 60.0  # seconds before who is sent away, or waits, is to ask again
+    sweep_seconds: float = 5.0  # between looks for jobs to forget
+    stop_seconds: float = 60.0  # for what is painted when the server is told to stop
+    fetch_seconds: float = 5.0  # for paintings of jobs to be fetched before it does
+    megapixel_seconds: float = 2.0  # that painting takes, before anything was painted
+    preview_side: int = 2048  # pixels of the longest side of what /v1/previews answers
+    preview_quality: int = 85
+    look_again_seconds: float = 1.0  # between looks at the folder of painters
+    painters_kept: int = 4  # loaded, in each way of painting
+
+
 PAINT = PaintSettings()
 FOLDERS = FolderSettings()
 TRAIN = TrainSettings()
@@ -206,6 +242,7 @@ KAGGLE = KaggleSettings()
 EXPORT = ExportSettings()
 DATA = DataSettings()
 VIDEO = VideoSettings()
+SERVE = ServeSettings()
 
 PICTURE_SUFFIXES = frozenset(
     [

@@ -23,6 +23,7 @@ app = App(
 COMMANDS = {
     "paint": "Paint photos, each into a file of its own size.",
     "video": "Paint every frame of clips; sound, subtitles, timing and colours are kept.",
+    "serve": "Paint over HTTP: a page for people, and an API.",
     "train": "Train a painter from two unpaired folders of pictures.",
     "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
     "evaluate": "Score painters, or folders of their results, against paintings.",

@@ -63,13 +63,13 @@ def options_of(
     return PaintOptions(suffix, quality, strip, force, size, device)
 
 
-def size_of(text: str) -> int:
-    """Bytes that 800M, 1.5G or a plain number mean. Raises UsageError."""
+def size_of(text: str, option: str = "--memory", least: int = PAINT.least_memory) -> int:
+    """Bytes that 800M, 1.5G or a plain number mean, `least` or more. Raises UsageError."""
     found = _SIZE.fullmatch(text.strip())
     size = float(found[1]) * _UNITS[found[2].upper()] if found else math.nan
-    if not PAINT.least_memory <= size < 2**63:
+    if not least <= size < 2**63:
+        lowest = f"{least // 2**20}M" if least >= 2**20 else str(least)
         raise UsageError(
-            f"--memory {text} found; give a size of {PAINT.least_memory // 2**20}M or more, "
-            "as 800M or 1.5G."
+            f"{option} {text} found; give a size of {lowest} or more, as 800M or 1.5G."
         )
     return int(size)
