@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import http.server
 import io
 import json
+import re
 import shutil
 import struct
 import tarfile
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pleinair import config, npm, onnxfile, resampling, site, tiling
 from pleinair.cli import app
@@ -234,9 +236,390 @@ def test_tiles(engine, painter):
         "async () => { globalThis.usual = engine; engine = await module.open({ memory: 1e6 }); }"
     )
     try:
-        photo = np.asarray(Image.open(SAMPLES[2]).resize((800, 560)))
+        photo = np.asarray(Image.open(SAMPLES[2]).resize((600, 440)))
         painter.memory = PAINT.least_memory
         check_alike(painted(engine, photo), painter.paint(photo))
     finally:
         painter.memory = None
         engine.evaluate("() => { engine = usual; }")
+
+
+def test_a_jpeg_as_it_comes(engine, painter):
+    data = file_of(np.asarray(Image.open(SAMPLES[4]).resize((320, 240))), "JPEG", quality=95)
+    made = ask(engine, data, "jpeg", "IMG 1.JPG")
+    assert (made["type"], made["name"]) == ("image/jpeg", "IMG 1.monet.jpg")
+    assert (made["width"], made["height"]) == (320, 240)
+    # The browser's codecs are not Pillow's, so two rounds of JPEG lie between.
+    expected = np.asarray(Image.open(io.BytesIO(painter.paint(data)))).astype(int)
+    found = np.asarray(Image.open(io.BytesIO(made["bytes"]))).astype(int)
+    assert np.abs(found - expected).mean() < 3.5
+    progress = [part for part, _ in made["parts"]]
+    assert progress == sorted(progress)
+    assert 0 <= progress[0] <= progress[-1] <= 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_a_photo_is_decoded_as_in_python(engine, kind):
+    data = file_of(np.asarray(Image.open(SAMPLES[0]).crop((0, 0, 200, 120))), kind, quality=92)
+    found = engine.evaluate(
+        """async (data) => {
+          const { read } = await import("./reading.js");
+          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          const { data: levels, alpha } = await read(new Blob([bytes]));
+          return [[...levels], alpha];
+        }""",
+        base64.b64encode(data).decode(),
+    )
+    assert found[1] is None
+    pixels = np.array(found[0]).reshape(3, 120, 200).transpose(1, 2, 0)
+    check_alike(pixels, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def seen_through(height, width):
+    """RGBA: an opaque middle, faint edges, nothing at all in a corner of rubbish."""
+    pixels = np.dstack([picture(height, width), np.full((height, width), 255, np.uint8)])
+    pixels[:, : width // 4, 3] = np.linspace(1, 254, width // 4)
+    pixels[: height // 3, -width // 3 :, 3] = 0
+    pixels[: height // 3, -width // 3 :, :3] = (255, 0, 255)
+    return pixels
+
+
+def test_alpha_is_kept_exactly(engine, painter):
+    pixels = seen_through(91, 120)
+    found, expected = painted(engine, pixels), painter.paint(pixels)
+    assert (found[..., 3] == pixels[..., 3]).all()
+    assert (found[pixels[..., 3] == 0] == pixels[pixels[..., 3] == 0]).all()
+    check_alike(found, expected)
+    look = {"side": 60}
+    small = ask(engine, file_of(pixels), **look)
+    assert Image.open(io.BytesIO(small["bytes"])).size == (60, 46)
+
+
+def test_webp_stays_webp_with_alpha(engine):
+    pixels = seen_through(40, 60)
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    made = ask(engine, file_of(pixels, "WEBP", lossless=True, exif=exif, xmp=XMP), "webp", "a.webp")
+    image = Image.open(io.BytesIO(made["bytes"]))
+    assert (image.format, image.mode, image.size) == ("WEBP", "RGBA", (60, 40))
+    assert image.getexif()[0x010F] == "Maker"
+    assert image.info["xmp"] == XMP
+    opaque = ask(engine, file_of(pixels[..., :3], "WEBP", exif=exif), "webp", "a.webp")
+    image = Image.open(io.BytesIO(opaque["bytes"]))
+    assert (image.mode, image.getexif()[0x010F]) == ("RGB", "Maker")
+
+
+# --- metadata -------------------------------------------------------------------------------
+
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="1" b="é ü"/></x:xmpmeta>'.encode()
+
+
+def exif_of(orientation):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", orientation
+    exif.get_ifd(0x8825)[1] = "N"
+    exif.get_ifd(0x8825)[2] = (48.0, 51.0, 30.0)
+    return exif
+
+
+def with_thumbnail(jpeg, orientation):
+    """A JPEG with an EXIF block that has a second directory, of a thumbnail."""
+    small = file_of(np.zeros((8, 8, 3), np.uint8), "JPEG")
+    first = struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 26)
+    second = struct.pack("<HHHIIHHIII", 2, 513, 4, 1, 56, 514, 4, 1, len(small), 0)
+    block = b"Exif\0\0II*\0\x08\0\0\0" + first + second + small
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:], small
+
+
+def test_what_a_jpeg_says_is_kept(engine):
+    extra = {"exif": exif_of(6), "xmp": XMP, "comment": b"by hand", "dpi": (300, 300)}
+    data = file_of(picture(48, 64), "JPEG", **extra)
+    iptc = b"\x1c\x02\x78\x00\x04Lake"
+    resource = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + b"\0"
+    data = data[:2] + b"\xff\xed" + struct.pack(">H", len(resource) + 2) + resource + data[2:]
+    made = ask(engine, data, "jpeg", "a.jpg")
+    image = Image.open(io.BytesIO(made["bytes"]))
+    assert image.size == (made["width"], made["height"]) == (48, 64)  # upright
+    exif = image.getexif()
+    assert (exif[0x010F], exif[0x0112]) == ("Maker", 1)
+    assert tuple(map(float, exif.get_ifd(0x8825)[2])) == (48.0, 51.0, 30.0)
+    assert image.info["xmp"] == XMP
+    assert image.info["comment"] == b"by hand"
+    assert image.info["dpi"] == (300, 300)
+    assert image.info["photoshop"][0x0404] == iptc
+
+
+def test_no_thumbnail_of_the_photo_is_left(engine):
+    data, small = with_thumbnail(file_of(picture(40, 40), "JPEG"), 3)
+    made = ask(engine, data, "jpeg", "a.jpg")
+    assert small in data
+    assert small[20:] not in made["bytes"]
+    assert Image.open(io.BytesIO(made["bytes"])).getexif()[0x0112] == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_becomes_upright(engine, orientation):
+    photo = picture(24, 40)
+    data = file_of(photo, exif=exif_of(orientation))
+    made = ask(engine, data, strength=0)
+    found = np.asarray(Image.open(io.BytesIO(made["bytes"])))
+    assert (found == np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))).all()
+
+
+def test_orientation_of_a_jpeg_is_ours_to_apply(engine):
+    photo = picture(24, 40)
+    plain, held = (file_of(photo, "JPEG", exif=exif_of(n)) for n in (1, 8))
+    first, second = (
+        np.asarray(Image.open(io.BytesIO(ask(engine, data, "jpeg", strength=0)["bytes"])))
+        for data in (plain, held)
+    )
+    assert np.abs(np.rot90(first).astype(int) - second).mean() < 3
+
+
+def test_texts_of_a_png_are_kept(engine):
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Title", "Lake")
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    data = file_of(picture(24, 24), pnginfo=info, exif=exif_of(1), dpi=(300, 300))
+    image = Image.open(io.BytesIO(ask(engine, data)["bytes"]))
+    image.load()
+    assert image.text["Title"] == "Lake"
+    assert image.text["XML:com.adobe.xmp"] == XMP.decode()
+    assert image.getexif()[0x010F] == "Maker"
+    assert round(image.info["dpi"][0]) == 300
+
+
+def test_a_gif_becomes_a_jpeg_and_says_what_is_left_out(engine):
+    frames = [Image.fromarray(picture(24, 24, seed=n)) for n in range(2)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    made = ask(engine, buffer.getvalue(), "gif", "a.gif")
+    assert (made["type"], made["name"]) == ("image/jpeg", "a.monet.jpg")
+    assert any("first picture" in (note or "") for _, note in made["parts"])
+
+
+# --- what goes wrong ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"hello, world" * 20, "no picture"),
+        (b"\xff\xd8\xff" + bytes(50), "damaged"),
+        (b"II*\0" + bytes(80), "TIFF"),
+        (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC"),
+        (file_of(np.zeros((8, 8, 3), np.uint8))[:45], "cut short"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 60000, 60000) + bytes(40),
+            "3,600 megapixels and at most 64",
+        ),
+    ],
+)
+def test_bad_files_are_told_of_in_one_sentence(engine, data, words):
+    error = engine.evaluate(
+        f"(asked) => ({ASK})(asked).then(() => '', (error) => error.message)",
+        [base64.b64encode(data).decode(), "", "a.jpg", {}],
+    )
+    assert words in error
+    assert error.endswith(".")
+    assert "\n" not in error
+
+
+def test_options_out_of_range_are_refused(engine):
+    for options, words in (
+        ({"brush": 9}, "brush 9"),
+        ({"strength": -1}, "strength -1"),
+        ({"colors": "red"}, "colors red"),
+        ({"painter": "manet"}, "choose monet"),
+    ):
+        found = engine.evaluate(
+            "async (o) => { try { await engine.paint(new Blob(), o) } catch (e) { return e.message } }",
+            options,
+        )
+        assert words in found
+
+
+def test_a_stopped_painting_ends_soon_and_the_newest_is_first(engine):
+    data = base64.b64encode(file_of(picture(500, 700), "JPEG")).decode()
+    small = base64.b64encode(file_of(picture(20, 20), "JPEG")).decode()
+    found = engine.evaluate(
+        """async ([large, small]) => {
+          const file = (data) => new File([Uint8Array.from(atob(data), (l) => l.charCodeAt(0))], "a.jpg");
+          const order = [];
+          const stop = new AbortController();
+          const asked = [large, small, small].map((data, n) =>
+            engine.paint(file(data), {}, { signal: n === 0 ? stop.signal : undefined })
+              .then(() => order.push(n), (error) => order.push(error.name)));
+          await new Promise((resolve) => setTimeout(resolve, 60));
+          stop.abort();
+          await Promise.all(asked);
+          const late = await engine.paint(file(small), {}, { signal: stop.signal }).catch((e) => e.name);
+          return [...order, late];
+        }""",
+        [data, small],
+    )
+    assert found == ["AbortError", 2, 1, "AbortError"]
+
+
+def test_a_stroke_of_a_slider_paints_no_anew(engine):
+    found = engine.evaluate(
+        """async (data) => {
+          const file = new File([Uint8Array.from(atob(data), (l) => l.charCodeAt(0))], "a.jpg");
+          const first = await engine.paint(file, { side: 200 });
+          const second = await engine.paint(file, { side: 200, strength: 0.5 });
+          return [first.width, first.height, first.seconds, second.seconds];
+        }""",
+        base64.b64encode(file_of(picture(300, 400), "JPEG")).decode(),
+    )
+    assert found[:2] == [200, 150]
+    assert found[3] < found[2]
+
+
+# --- modules beside Python's ----------------------------------------------------------------
+
+
+def test_plans_of_tiles_and_samples_are_those_of_python(engine):
+    random = np.random.default_rng(0)
+    for _ in range(12):
+        height, width = (4 * int(n) for n in random.integers(2, 700, 2))
+        most, side = int(random.integers(20_000, 500_000)), 96
+        around = 4 * int(random.integers(1, 20))
+        tiles = [
+            [[b.top, b.left, b.bottom, b.right] for b in (tile.out, tile.seen)]
+            for tile in tiling.plan(height, width, around, 4, most)
+        ]
+        boxes = [
+            [[b.top, b.left, b.bottom, b.right] for b in row]
+            for row in tiling.samples(height, width, most, side, 4)
+        ]
+        found = engine.evaluate(
+            """async ([height, width, around, most, side]) => {
+              const { plan, samples } = await import("./tiling.js");
+              const all = (b) => [b.top, b.left, b.bottom, b.right];
+              return [
+                plan(height, width, around, 4, most).map(({ out, seen }) => [all(out), all(seen)]),
+                samples(height, width, most, side, 4).map((row) => row.map(all)),
+              ];
+            }""",
+            [height, width, around, most, side],
+        )
+        assert found == [tiles, boxes]
+
+
+def test_resized_pictures_are_those_of_pillow(engine):
+    for before, after in (((61, 83), (30, 41)), ((61, 83), (100, 83)), ((40, 30), (1, 7))):
+        photo = picture(*before)
+        found = engine.evaluate(
+            """async ([data, before, after]) => {
+              const { resized } = await import("./resampling.js");
+              const [height, width] = before;
+              return [...resized({ height, width, data: Uint8Array.from(data) }, ...after).data];
+            }""",
+            [photo.transpose(2, 0, 1).ravel().tolist(), before, after],
+        )
+        expected = resampling.resized(photo, *after).transpose(2, 0, 1).ravel()
+        assert found == expected.tolist()
+
+
+def test_enlarged_parts_are_those_of_pillow(engine):
+    values = picture(20, 30).transpose(2, 0, 1).astype(np.float32)
+    box, whole = Box(7, 11, 40, 60), (41, 63)
+    for smooth in (False, True):
+        expected = resampling.enlarged(values, Box(0, 0, 20, 30), (20, 30), box, whole, smooth=smooth)
+        found = engine.evaluate(
+            """async ([values, smooth]) => {
+              const { enlarged } = await import("./resampling.js");
+              const { Box } = await import("./tiling.js");
+              const source = { height: 20, width: 30, data: Float32Array.from(values) };
+              const [held, box] = [new Box(0, 0, 20, 30), new Box(7, 11, 40, 60)];
+              return [...enlarged(source, held, [20, 30], box, [41, 63], smooth).data];
+            }""",
+            [values.ravel().tolist(), smooth],
+        )
+        np.testing.assert_allclose(found, expected.ravel(), atol=1e-4)
+
+
+def test_initializers_are_patched_as_in_python(engine):
+    data = (site.hub.find("monet")).read_bytes()
+    given = np.random.default_rng(0).random((2, 448)).astype(np.float32)
+    expected = onnxfile.with_initializers(data, {"fixed": np.array(True), "given_statistics": given})
+    found = engine.evaluate(
+        """async (given) => {
+          const { content } = await import("./runtime.js");
+          const { withInitializers } = await import("./onnxfile.js");
+          const data = await content("painters/monet.onnx.gz");
+          const values = { fixed: Uint8Array.of(1), given_statistics: Float32Array.from(given) };
+          const digest = await crypto.subtle.digest("SHA-256", withInitializers(data, values));
+          let refused = "";
+          try { withInitializers(data.slice(0, 9999), values); } catch (error) { refused = error.message; }
+          return [[...new Uint8Array(digest)], refused];
+        }""",
+        given.ravel().tolist(),
+    )
+    assert bytes(found[0]) == hashlib.sha256(expected).digest()
+    assert "cut short" in found[1]
+
+
+# --- the site as a host serves it -----------------------------------------------------------
+
+
+OPEN = """async () => {
+  globalThis.engine ??= await (await import("./browser-engine.js")).open();
+}"""
+
+
+def test_works_without_headers_and_without_a_network(browser, built):
+    server = serving(built, {})
+    tab = opened(browser, address(server))
+    tab.wait_for_event("framenavigated")  # once, for the service worker's headers
+    assert tab.evaluate("crossOriginIsolated") is True
+    assert tab.evaluate(f"async () => {{ await ({OPEN})(); return engine.offline; }}") is True
+    assert server.bytes < 8e6
+    assert all(url.startswith((address(server), "blob:")) for url in tab.asked)
+    assert not any("jspi" in url for url in tab.asked)  # there is no GPU here
+
+    server.shutdown()
+    server.server_close()
+    tab.context.set_offline(True)
+    tab.reload()
+    tab.evaluate(f"async () => {{ await ({OPEN})(); }}")
+    made = ask(tab, file_of(picture(40, 60)))
+    assert Image.open(io.BytesIO(made["bytes"])).size == (60, 40)
+    assert tab.evaluate("crossOriginIsolated") is True
+    tab.context.close()
+
+
+def test_a_new_version_replaces_the_old_at_the_next_visit(browser, built, page, tmp_path):
+    place = tmp_path / "out"
+    shutil.copytree(built, place)
+    server = serving(place, site.HEADERS)
+    tab = opened(browser, address(server, "blank.html"))
+    ready = "async () => { const m = await import('./offline.js'); await m.ready(); }"
+    tab.evaluate(ready)
+    before = tab.evaluate("async () => (await (await fetch('./tiff.js')).text()).slice(0, 9)")
+    sums = json.loads((place / site.MARK).read_text())["files"]
+    renewed = b"/* new */\n" + (place / "tiff.js").read_bytes()
+    (place / "tiff.js").write_bytes(renewed)
+    text = (place / "sw.js").read_text()
+    text = text.replace(sums["tiff.js"], hashlib.sha256(renewed).hexdigest())
+    (place / "sw.js").write_text(re.sub(r'("version": ")\w+', r"\g<1>0123456789abcdef", text))
+    old = tab.evaluate(
+        """async () => {
+          const registration = await navigator.serviceWorker.getRegistration();
+          await registration.update();
+          while (!registration.waiting) await new Promise((resolve) => setTimeout(resolve, 20));
+          return (await (await fetch("./tiff.js")).text()).slice(0, 9);
+        }"""
+    )
+    assert before == old == "/**\n * EX"
+    tab.goto(address(server, "blank.html"))
+    with tab.expect_navigation():
+        tab.evaluate(f"() => {{ ({ready})(); }}")
+    assert tab.evaluate("async () => (await (await fetch('./tiff.js')).text()).slice(0, 9)") == "/* new */"
+    assert tab.evaluate("async () => (await caches.keys()).length") == 1
+    tab.context.close()
+    server.shutdown()
+    server.server_close()

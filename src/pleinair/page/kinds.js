@@ -27,11 +27,26 @@ export function moves(bytes, kind) {
   if (kind === "png") return head.includes("acTL");
   if (kind === "webp") return head.slice(12, 16) === "VP8X" && (bytes[20] & 2) !== 0;
   if (kind !== "gif") return false;
-  let controls = 0;
-  for (let n = 0; n < bytes.length - 2 && controls < 2; n++) {
-    if (bytes[n] === 0x21 && bytes[n + 1] === 0xf9 && bytes[n + 2] === 4) controls++;
+  return picturesOfGif(bytes) > 1;
+}
+
+/** Pictures in a GIF, as far as two. */
+function picturesOfGif(bytes) {
+  const table = (flags) => (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
+  let count = 0;
+  for (let at = 13 + table(bytes[10]); at < bytes.length && count < 2; ) {
+    if (bytes[at] === 0x2c) {
+      count += 1;
+      at += 11 + table(bytes[at + 9]);
+    } else if (bytes[at] === 0x21) {
+      at += 2;
+    } else {
+      break;
+    }
+    while (bytes[at]) at += bytes[at] + 1; // blocks of data, the last of none
+    at += 1;
   }
-  return controls > 1;
+  return count;
 }
 
 /** Width and height that a file's header tells, before anything is decoded; null where it is not easily told. */

@@ -48,6 +48,7 @@ export function joined(parts) {
  * colour space to convert from.
  *
  * @returns {Promise<{height, width, rgba: Uint8Array}|null>}
+ * @throws {Error} one sentence, where there are fewer pixels than the file promises
  */
 export async function decode(bytes) {
   const found = [...chunks(bytes)];
@@ -65,7 +66,7 @@ export async function decode(bytes) {
   const stride = width * channels;
   const packed = new Blob(found.filter(({ kind }) => kind === "IDAT").map(({ data }) => data));
   const lines = await unpacked(packed, height * (stride + 1));
-  if (!lines) return null; // cut short: let the browser say so
+  if (!lines) throw new Error("The picture is cut short or damaged; choose another copy.");
   const values = new Uint8Array(height * stride);
   for (let y = 0; y < height; y++) {
     const from = y * (stride + 1);
