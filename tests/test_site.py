@@ -11,6 +11,7 @@ import shutil
 import struct
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,8 @@ def built(cache, page, tmp_path_factory):
 class Handler(http.server.SimpleHTTPRequestHandler):
     """A static host that sends files as they are, and counts the bytes of them."""
 
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map}
-    extensions_map |= {".mjs": "text/javascript", ".js": "text/javascript"}
-    headers_sent: dict[str, str] = {}
+    def guess_type(self, path):
+        return "text/javascript" if str(path).endswith("js") else super().guess_type(path)
 
     def do_GET(self):
         if self.path.endswith("/blank.html"):
@@ -436,7 +436,7 @@ def test_options_out_of_range_are_refused(engine):
         ({"painter": "manet"}, "choose monet"),
     ):
         found = engine.evaluate(
-            "async (o) => { try { await engine.paint(new Blob(), o) } catch (e) { return e.message } }",
+            "(asked) => engine.paint(new Blob(), asked).catch((error) => error.message)",
             options,
         )
         assert words in found
@@ -447,7 +447,8 @@ def test_a_stopped_painting_ends_soon_and_the_newest_is_first(engine):
     small = base64.b64encode(file_of(picture(20, 20), "JPEG")).decode()
     found = engine.evaluate(
         """async ([large, small]) => {
-          const file = (data) => new File([Uint8Array.from(atob(data), (l) => l.charCodeAt(0))], "a.jpg");
+          const bytes = (data) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          const file = (data) => new File([bytes(data)], "a.jpg");
           const order = [];
           const stop = new AbortController();
           const asked = [large, small, small].map((data, n) =>
@@ -456,8 +457,8 @@ def test_a_stopped_painting_ends_soon_and_the_newest_is_first(engine):
           await new Promise((resolve) => setTimeout(resolve, 60));
           stop.abort();
           await Promise.all(asked);
-          const late = await engine.paint(file(small), {}, { signal: stop.signal }).catch((e) => e.name);
-          return [...order, late];
+          const late = engine.paint(file(small), {}, { signal: stop.signal });
+          return [...order, await late.catch((error) => error.name)];
         }""",
         [data, small],
     )
@@ -528,7 +529,9 @@ def test_enlarged_parts_are_those_of_pillow(engine):
     values = picture(20, 30).transpose(2, 0, 1).astype(np.float32)
     box, whole = Box(7, 11, 40, 60), (41, 63)
     for smooth in (False, True):
-        expected = resampling.enlarged(values, Box(0, 0, 20, 30), (20, 30), box, whole, smooth=smooth)
+        expected = resampling.enlarged(
+            values, Box(0, 0, 20, 30), (20, 30), box, whole, smooth=smooth
+        )
         found = engine.evaluate(
             """async ([values, smooth]) => {
               const { enlarged } = await import("./resampling.js");
@@ -545,7 +548,9 @@ def test_enlarged_parts_are_those_of_pillow(engine):
 def test_initializers_are_patched_as_in_python(engine):
     data = (site.hub.find("monet")).read_bytes()
     given = np.random.default_rng(0).random((2, 448)).astype(np.float32)
-    expected = onnxfile.with_initializers(data, {"fixed": np.array(True), "given_statistics": given})
+    expected = onnxfile.with_initializers(
+        data, {"fixed": np.array(True), "given_statistics": given}
+    )
     found = engine.evaluate(
         """async (given) => {
           const { content } = await import("./runtime.js");
@@ -554,7 +559,11 @@ def test_initializers_are_patched_as_in_python(engine):
           const values = { fixed: Uint8Array.of(1), given_statistics: Float32Array.from(given) };
           const digest = await crypto.subtle.digest("SHA-256", withInitializers(data, values));
           let refused = "";
-          try { withInitializers(data.slice(0, 9999), values); } catch (error) { refused = error.message; }
+          try {
+            withInitializers(data.slice(0, 9999), values);
+          } catch (error) {
+            refused = error.message;
+          }
           return [[...new Uint8Array(digest)], refused];
         }""",
         given.ravel().tolist(),
@@ -618,8 +627,225 @@ def test_a_new_version_replaces_the_old_at_the_next_visit(browser, built, page, 
     tab.goto(address(server, "blank.html"))
     with tab.expect_navigation():
         tab.evaluate(f"() => {{ ({ready})(); }}")
-    assert tab.evaluate("async () => (await (await fetch('./tiff.js')).text()).slice(0, 9)") == "/* new */"
+    assert (
+        tab.evaluate("async () => (await (await fetch('./tiff.js')).text()).slice(0, 9)")
+        == "/* new */"
+    )
     assert tab.evaluate("async () => (await caches.keys()).length") == 1
     tab.context.close()
     server.shutdown()
     server.server_close()
+
+
+# --- the folder -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of npm as ONNX Runtime Web's, of a few bytes, known by its hashes."""
+    names = [name for _, group in SITE.runtime_files for name, _ in group]
+    path = tmp_path / "package.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in [*names, "../../escaped", "other.wasm"]:
+            info = tarfile.TarInfo(f"package/dist/{name}")
+            info.size = len(name)
+            archive.addfile(info, io.BytesIO(name.encode()))
+    groups = tuple(
+        (kind, tuple((name, hashlib.sha256(name.encode()).hexdigest()) for name, _ in group))
+        for kind, group in SITE.runtime_files
+    )
+    digest = hashlib.sha512(path.read_bytes()).digest()
+    known = replace(
+        SITE,
+        runtime_files=groups,
+        runtime_integrity="sha512-" + base64.b64encode(digest).decode(),
+    )
+    monkeypatch.setattr(npm, "SITE", known)
+    monkeypatch.setattr(site, "SITE", known)
+    return path
+
+
+@pytest.fixture
+def made(package, tmp_path):
+    """Writes a site beside the test's other files; its folder."""
+
+    def make(name="out", **more):
+        site.write(tmp_path / name, runtime=package, cache=tmp_path / "cache", **more)
+        return tmp_path / name
+
+    return make
+
+
+def files_of(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def test_a_site_is_whole_and_the_same_each_time(made, tmp_path):
+    first, second = files_of(made("first")), files_of(made("second"))
+    assert first == second
+    index = first["index.html"].decode()
+    assert 'content="./browser-engine.js"' in index
+    assert index.count("Content-Security-Policy") == 1
+    assert "server-engine.js" not in first
+    assert "const SITE = null" not in first["sw.js"].decode()
+    listed = json.loads(first[site.MARK])["files"]
+    assert set(listed) == set(first) - {site.MARK}
+    assert all(hashlib.sha256(first[name]).hexdigest() == known for name, known in listed.items())
+    kept = json.loads(
+        re.search(r"const SITE = (\{.*?\n\});", first["sw.js"].decode(), re.DOTALL)[1]
+    )
+    beside = {"sw.js", "_headers", ".nojekyll", site.MARK}
+    assert set(kept["files"]) == set(first) - beside
+    assert b"Cross-Origin-Embedder-Policy: require-corp" in first["_headers"]
+    assert not any(tmp_path.glob(".*"))
+    assert not (tmp_path.parent / "escaped").exists()
+
+
+def test_settings_are_those_of_python(made):
+    text = (made() / "settings.js").read_text()
+    known = json.loads(re.search(r"export const PAINT = (\{.*?\n\});", text, re.DOTALL)[1])
+    assert known["layer_detail"] == PAINT.layer_detail
+    ours = json.loads(re.search(r"export const SITE = (\{.*?\n\});", text, re.DOTALL)[1])
+    (monet,) = ours["painters"]
+    spec = config.LightSpec()
+    assert (monet["stride"], monet["halo"]) == (4, tiling.halo(spec))
+    assert (monet["name"], monet["title"], monet["default"]) == ("monet", "Monet", True)
+    for longest, layers, name in (
+        (257, 1, "large"),
+        (256, 1, "small"),
+        (256, 2, "small_in_layers"),
+    ):
+        assert monet["margins"][name] == config.edge_margin(spec, longest, layers)
+
+
+def test_the_manifest_names_icons_that_are_there(made):
+    place = made()
+    manifest = json.loads((place / "manifest.webmanifest").read_text())
+    for icon in manifest["icons"]:
+        side = int(icon["sizes"].split("x")[0])
+        with Image.open(place / icon["src"]) as image:
+            assert image.size == (side, side)
+
+
+def test_nothing_of_others_is_lost(made, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds other files"):
+        made("mine", force=True)
+    with pytest.raises(OutputError, match="is a file"):
+        made("mine/note.txt")
+    place = made()
+    with pytest.raises(OutputError, match="add --force"):
+        made()
+    (place / "CNAME").write_text("example.org")
+    (place / "painters" / "mine.txt").write_text("mine")
+    (place / ".git" / "objects").mkdir(parents=True)
+    (place / "tiling.js").write_text("broken")
+    before = files_of(place)
+    made(force=True)
+    after = files_of(place)
+    assert after["CNAME"] == b"example.org"
+    assert after["painters/mine.txt"] == b"mine"
+    assert (place / ".git" / "objects").is_dir()
+    assert after["tiling.js"] != b"broken"
+    assert set(before) == set(after)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_site_that_cannot_be_written_leaves_the_old_one(made, monkeypatch, tmp_path):
+    place = made()
+    before = files_of(place)
+
+    def full(path, data):
+        if path.name == "tiling.js":
+            raise OSError(28, "No space left on device")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(site.files, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left"):
+        made(force=True)
+    assert files_of(place) == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_painters_are_checked_and_named(made, tmp_path):
+    monet = site.hub.find("monet")
+    shutil.copy(monet, tmp_path / "a b'.onnx")
+    shutil.copy(monet, tmp_path / "a b!.onnx")
+    place = made(painters=["monet", tmp_path / "a b'.onnx"])
+    assert (place / "painters" / "a-b-.onnx.gz").exists()
+    with pytest.raises(UsageError, match="two painters"):
+        made("other", painters=[tmp_path / "a b'.onnx", tmp_path / "a b!.onnx"])
+    with pytest.raises(PainterError, match="unknown"):
+        made("other", painters=["manet"])
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_package_is_checked(package, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    found = npm.runtime(package, cache, print)
+    assert found["ort.wasm.min.mjs"] == b"ort.wasm.min.mjs"
+    (empty := tmp_path / "empty").mkdir()
+    (tmp_path / "dist").mkdir()
+    for name, data in found.items():
+        (tmp_path / "dist" / name).write_bytes(data)
+    assert npm.runtime(tmp_path, cache, print) == found
+    (tmp_path / "dist" / "ort.wasm.min.mjs").write_bytes(b"other")
+    with pytest.raises(DataError, match=r"ort.wasm.min.mjs .* as it was published"):
+        npm.runtime(tmp_path, cache, print)
+    with pytest.raises(UsageError, match="does not hold"):
+        npm.runtime(empty, cache, print)
+    with pytest.raises(UsageError, match="cannot be read"):
+        npm.runtime(tmp_path / "none.tgz", cache, print)
+    package.write_bytes(package.read_bytes() + b"x")
+    with pytest.raises(DataError, match="has the hash"):
+        npm.runtime(package, cache, print)
+
+
+def fake_npm(tmp_path, monkeypatch, script):
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(npm.shutil, "which", lambda _: str(program))
+
+
+def test_npm_fetches_once(package, tmp_path, monkeypatch):
+    fake_npm(tmp_path, monkeypatch, f"cp {package} {npm._FILE}; echo once >> {tmp_path}/calls")
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        assert len(npm.runtime(None, cache, print)) == 6
+    assert (tmp_path / "calls").read_text() == "once\n"
+    assert [path.name for path in cache.iterdir()] == [npm._FILE]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'npm error code ENOTFOUND' >&2; exit 1", r"code ENOTFOUND.*--runtime"),
+        ("exit 0", "does not say why"),
+        (f"echo other > {npm._FILE}", "has the hash"),
+    ],
+)
+def test_npm_that_fails_is_told_of(package, tmp_path, monkeypatch, script, words):
+    fake_npm(tmp_path, monkeypatch, script)
+    with pytest.raises(DataError, match=words):
+        npm.runtime(None, tmp_path / "cache", print)
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_without_npm_another_way_is_named(package, tmp_path, monkeypatch):
+    monkeypatch.setattr(npm.shutil, "which", lambda _: None)
+    with pytest.raises(UsageError, match=r"npm is not installed.*--runtime"):
+        npm.runtime(None, tmp_path / "cache", print)
+
+
+def test_the_command(package, tmp_path, capsys):
+    out = tmp_path / "out"
+    app(["site", str(out), "--runtime", str(package)], result_action="return_value")
+    told = capsys.readouterr()
+    assert told.out.strip() == str(out)
+    assert "upload the folder" in told.err
+    assert (out / "index.html").exists()

@@ -57,20 +57,29 @@ def _integrity(package: Path) -> str:
 
 
 def _fetch(package: Path) -> None:
-    """Have the user's own npm fetch the package, and put it in its place when it is the right one."""
+    """Have the user's own npm fetch the package; it is in its place once it is the right one."""
     program = shutil.which("npm")
     if program is None:
-        raise UsageError(f"npm is not installed, and {_WANTED} comes from it; install it, or {_HELP}.")
+        raise UsageError(
+            f"npm is not installed, and {_WANTED} comes from it; install it, or {_HELP}."
+        )
     with files.writing(package.parent, "make room there"):
         package.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".npm-", dir=package.parent) as place:
         command = [program, "pack", _WANTED, "--ignore-scripts", "--loglevel=error"]
         try:
             done = subprocess.run(  # noqa: S603 -- a program and words of ours
-                command, cwd=place, capture_output=True, text=True, timeout=SITE.npm_seconds, check=False
+                command,
+                cwd=place,
+                capture_output=True,
+                text=True,
+                timeout=SITE.npm_seconds,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise DataError(f"npm did not fetch {_WANTED} ({error}); try again, or {_HELP}.") from error
+            raise DataError(
+                f"npm did not fetch {_WANTED} ({error}); try again, or {_HELP}."
+            ) from error
         found = Path(place) / _FILE
         if done.returncode or not found.is_file():
             raise DataError(
@@ -93,8 +102,8 @@ def _check_package(package: Path) -> None:
     found = _integrity(package)
     if found != SITE.runtime_integrity:
         raise DataError(
-            f"{package.name} has the hash {found[:20]}..., not {SITE.runtime_integrity[:20]}...: it "
-            f"is not {_WANTED} as it was published; fetch it again."
+            f"{package.name} has the hash {found[:20]}..., not {SITE.runtime_integrity[:20]}...: "
+            f"it is not {_WANTED} as it was published; fetch it again."
         )
 
 
@@ -116,7 +125,13 @@ def _unpacked(package: Path) -> dict[str, bytes]:
 
 def _in_folder(folder: Path, name: str) -> bytes:
     """A file of a package's folder, or of node_modules with it, or of its dist."""
-    for under in (".", "dist", "package/dist", f"{SITE.runtime}/dist", f"node_modules/{SITE.runtime}/dist"):
+    for under in (
+        ".",
+        "dist",
+        "package/dist",
+        f"{SITE.runtime}/dist",
+        f"node_modules/{SITE.runtime}/dist",
+    ):
         with contextlib.suppress(OSError):
             return (folder / under / name).read_bytes()
     raise UsageError(f"{folder} does not hold {name} of {_WANTED}; name its folder, or {_HELP}.")
@@ -131,5 +146,3 @@ def _checked(found: dict[str, bytes], source: Path) -> dict[str, bytes]:
                 f"{_WANTED} as it was published."
             )
     return found
-
-

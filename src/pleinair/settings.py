@@ -205,7 +205,9 @@ class SiteSettings:
     max_bytes: int = 64 * 2**20  # of a photo's file
     max_pixels: int = 64_000_000  # some 12 bytes each at work; tablets have little memory
     band_pixels: int = 2**21  # that pass through a canvas at a time
-    kept_bytes: int = 96 * 2**20  # of photos and paintings, each kept for the next stroke of a slider
+    kept_bytes: int = (
+        96 * 2**20
+    )  # of photos and paintings, each kept for the next stroke of a slider
     unknown_memory: int = 700 * 2**20  # bytes to paint with where a browser does not tell
     least_memory: int = 256 * 2**20
     most_threads: int = 8  # more wait for each other

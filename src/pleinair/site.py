@@ -46,7 +46,11 @@ POLICY = (
 _LEFT_OUT = {"server-engine.js", "sw.js"}
 _ENGINE = re.compile(r'(<meta\s+name="pleinair-engine"\s+content=")[^"]*(")')
 _UNFILLED = "const SITE = null;"
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".webmanifest": "application/manifest+json",
+}
 _LICENCES = f"""\
 pleinair is licensed under the Apache License 2.0.
 {SITE.runtime} {SITE.runtime_version}, in ort/, is Copyright (c) Microsoft Corporation, and licensed
@@ -123,8 +127,8 @@ def _painters(painters: Sequence[str | Path], content: Files) -> list[dict[str, 
         loaded = Painter.load(path, device="cpu")
         if not isinstance(loaded.engine, TwoModes) or isinstance(loaded.spec, config.AnySpec):
             raise PainterError(
-                f"{path} takes no statistics, and painting in a browser needs them; give a file that "
-                "`pleinair export` wrote."
+                f"{path} takes no statistics, and painting in a browser needs them; give a file "
+                "that `pleinair export` wrote."
             )
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem) or "painter"
         if name in [entry["name"] for entry in entries]:
@@ -195,7 +199,9 @@ def _settings(
 ) -> bytes:
     """The settings of Python as a module that the page's scripts import."""
     kept = {
-        name: value for name, value in asdict(SITE).items() if not name.startswith(("runtime", "npm"))
+        name: value
+        for name, value in asdict(SITE).items()
+        if not name.startswith(("runtime", "npm"))
     }
     site = kept | {
         "accept": ",".join(SITE.accept),
@@ -297,7 +303,11 @@ def _clear(old: Path, ours: set[str], place: Path) -> None:
     """Move what is not ours into the new site, and remove the old one."""
     for path in sorted(old.iterdir()):
         name = path.name
-        if path.is_dir() and not path.is_symlink() and any(one.startswith(f"{name}/") for one in ours):
+        if (
+            path.is_dir()
+            and not path.is_symlink()
+            and any(one.startswith(f"{name}/") for one in ours)
+        ):
             inner = {one.removeprefix(f"{name}/") for one in ours if one.startswith(f"{name}/")}
             (place / name).mkdir(exist_ok=True)
             _clear(path, inner, place / name)

@@ -23,7 +23,8 @@ export async function open({ memory = allowed() } = {}) {
     limits: { bytes: SITE.max_bytes, pixels: SITE.max_pixels },
     accept: SITE.accept,
     offline: studio.loaded.then(offline.keep),
-    paint: (photo, options, { signal, progress } = {}) => studio.paint(photo, options, signal, progress),
+    paint: async (photo, options, { signal, progress } = {}) =>
+      studio.paint(photo, options, signal, progress),
   };
 }
 

@@ -169,6 +169,7 @@ function compiled(ort, data, device) {
 export async function load({ ort, kind }, data) {
   const session = await compiled(ort, data, "wasm");
   const processor = new TwoModes(ort, session, data, "wasm");
+  await warmed(processor);
   if (kind !== "gpu") return processor;
   let other;
   try {
@@ -182,6 +183,13 @@ export async function load({ ort, kind }, data) {
   }
   await other?.release().catch(() => {});
   return processor;
+}
+
+/** Browsers translate code again, and better, once it has run for a while: before anybody waits. */
+async function warmed(network) {
+  const side = PAINT.trial_side / 2;
+  const data = new Float32Array(3 * side * side);
+  for (let n = 0; n < PAINT.trial_runs; n++) await network.paint({ height: side, width: side, data });
 }
 
 /** Whether one paints a trial picture as the other does, in either mode, and sooner. */
