@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -575,6 +576,16 @@ def test_initializers_are_patched_as_in_python(engine):
 # --- the site as a host serves it -----------------------------------------------------------
 
 
+def isolated(tab):
+    """Whether the page came to be so, by being loaded once more."""
+    for _ in range(200):
+        with contextlib.suppress(Exception):  # while it is loaded
+            if tab.evaluate("crossOriginIsolated && document.readyState === 'complete'"):
+                return True
+        tab.wait_for_timeout(50)
+    return False
+
+
 OPEN = """async () => {
   globalThis.engine ??= await (await import("./browser-engine.js")).open();
 }"""
@@ -583,8 +594,7 @@ OPEN = """async () => {
 def test_works_without_headers_and_without_a_network(browser, built):
     server = serving(built, {})
     tab = opened(browser, address(server))
-    tab.wait_for_event("framenavigated")  # once, for the service worker's headers
-    assert tab.evaluate("crossOriginIsolated") is True
+    assert isolated(tab)
     assert tab.evaluate(f"async () => {{ await ({OPEN})(); return engine.offline; }}") is True
     assert server.bytes < 8e6
     assert all(url.startswith((address(server), "blob:")) for url in tab.asked)
@@ -632,6 +642,27 @@ def test_a_new_version_replaces_the_old_at_the_next_visit(browser, built, page, 
         == "/* new */"
     )
     assert tab.evaluate("async () => (await caches.keys()).length") == 1
+    tab.context.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_in_its_place_puts_an_end_to_it(browser, built, tmp_path):
+    place = tmp_path / "out"
+    shutil.copytree(built, place)
+    server = serving(place, site.HEADERS)
+    tab = opened(browser, address(server, "blank.html"))
+    tab.evaluate("async () => { const m = await import('./offline.js'); await m.ready(); }")
+    assert tab.evaluate("async () => (await caches.keys()).length") == 1
+    shutil.copy(site.PAGE / "sw.js", place / "sw.js")
+    tab.evaluate("async () => (await navigator.serviceWorker.getRegistration()).update()")
+    for _ in range(100):
+        with contextlib.suppress(Exception):  # while the page is loaded anew
+            if tab.evaluate("async () => (await caches.keys()).length") == 0:
+                break
+        tab.wait_for_timeout(50)
+    else:
+        pytest.fail("something is kept")
     tab.context.close()
     server.shutdown()
     server.server_close()

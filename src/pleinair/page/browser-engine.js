@@ -53,10 +53,12 @@ class Studio {
       const why = event.message ? ` (${event.message})` : "";
       const jobs = [...this.jobs.values()];
       this.jobs.clear();
-      this.hire();
+      this.worker.terminate();
+      this.worker = null; // another one when there is something to do
       jobs.forEach(({ reject }) => reject(new Error(`Painting stopped${why}; try again or load the page again.`)));
     };
     this.worker.postMessage({ kind: "open", memory: this.memory });
+    for (const { message } of this.jobs.values()) this.worker.postMessage(message);
   }
 
   paint(photo, options, signal, progress = () => {}) {
@@ -70,7 +72,7 @@ class Studio {
       }
       const stop = () => {
         this.jobs.delete(id);
-        this.worker.postMessage({ kind: "cancel", id });
+        this.worker?.postMessage({ kind: "cancel", id });
         reject(stopped());
       };
       signal?.addEventListener("abort", stop, { once: true });
@@ -80,7 +82,8 @@ class Studio {
         settle(value);
       };
       this.jobs.set(id, { message, progress, resolve: end(resolve), reject: end(reject), name: options.name ?? photo.name });
-      this.worker.postMessage(message);
+      if (this.worker) this.worker.postMessage(message);
+      else this.hire();
     });
   }
 
@@ -109,7 +112,6 @@ class Studio {
     }
     this.memory = Math.max(SITE.least_memory, this.memory / 2);
     this.hire();
-    for (const { message } of this.jobs.values()) this.worker.postMessage(message);
   }
 }
 

@@ -23,8 +23,9 @@ export async function ready() {
     registration.waiting.postMessage({ kind: "take over" });
     if (await change(serviceWorker, 1000)) await again("version");
   }
-  if (!controlled) await change(serviceWorker, PATIENCE);
-  if (!globalThis.crossOriginIsolated && serviceWorker.controller) await again("isolation");
+  // Where it is active and not in control, the page was loaded past it on purpose.
+  if (!controlled && !registration.active) await change(serviceWorker, PATIENCE);
+  if (!globalThis.crossOriginIsolated && registration.active) await again("isolation");
 }
 
 /** Whether another service worker took control within so many milliseconds. */

@@ -11,13 +11,13 @@ const SITE = null; // filled in by `pleinair site`: version, headers, files
 const PREFIX = `pleinair ${new URL(self.registration.scope).pathname} `;
 const coming = new Map(); // files on their way
 
-self.addEventListener("install", (event) => event.waitUntil(install()));
-self.addEventListener("activate", (event) => event.waitUntil(activate()));
+self.addEventListener("install", (event) => event.waitUntil(SITE ? install() : self.skipWaiting()));
+self.addEventListener("activate", (event) => event.waitUntil(SITE ? activate() : leave()));
 
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   const scope = new URL(self.registration.scope);
-  if (event.request.method !== "GET" || url.origin !== scope.origin) return;
+  if (!SITE || event.request.method !== "GET" || url.origin !== scope.origin) return;
   if (!url.pathname.startsWith(scope.pathname)) return;
   const path = decodeURI(url.pathname.slice(scope.pathname.length)) || "index.html";
   if (SITE.files[path]) event.respondWith(answer(path));
@@ -53,6 +53,13 @@ async function activate() {
   const all = await names();
   await Promise.all(all.filter((name) => name !== PREFIX + SITE.version).map((name) => caches.delete(name)));
   await self.clients.claim();
+}
+
+/** A server stands where a static site was before: nothing of that is to be seen any more. */
+async function leave() {
+  await Promise.all((await names()).map((name) => caches.delete(name)));
+  await self.registration.unregister();
+  for (const window of await self.clients.matchAll({ type: "window" })) await window.navigate(window.url);
 }
 
 /** Does so where one window alone shows the site: others would mix two versions. */
