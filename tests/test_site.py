@@ -466,6 +466,37 @@ def test_a_stopped_painting_ends_soon_and_the_newest_is_first(engine):
     assert found == ["AbortError", 2, 1, "AbortError"]
 
 
+def test_where_memory_is_short_a_fresh_worker_takes_less(engine):
+    found = engine.evaluate(
+        """async (least) => {
+          const given = [];
+          const usual = globalThis.Worker;
+          let enough = 0;
+          globalThis.Worker = class {
+            postMessage({ kind, id, memory }) {
+              if (kind === "open") given.push((this.memory = memory));
+              const done = { blob: new Blob(), suffix: ".jpg", width: 1, height: 1, seconds: 0 };
+              const data = this.memory <= enough ? { id, done } : { id, short: true };
+              if (kind === "paint") setTimeout(() => this.onmessage({ data }));
+            }
+            terminate() {}
+          };
+          const own = await module.open({ memory: 8 * least });
+          const refused = await own.paint(new Blob(), {}).catch((error) => error.message);
+          given.length = 0;
+          const other = await module.open({ memory: 8 * least });
+          enough = 3 * least;
+          const { name } = await other.paint(new Blob(), {});
+          globalThis.Worker = usual;
+          return [refused, given, name];
+        }""",
+        SITE.least_memory,
+    )
+    assert "too little memory" in found[0]
+    assert found[1] == [8 * SITE.least_memory, 4 * SITE.least_memory, 2 * SITE.least_memory]
+    assert found[2] == "photo.monet.jpg"
+
+
 def test_a_stroke_of_a_slider_paints_no_anew(engine):
     found = engine.evaluate(
         """async (data) => {

@@ -18,8 +18,14 @@ export async function open({ memory = allowed() } = {}) {
   await offline.ready();
   const studio = new Studio(memory);
   return {
-    painters: SITE.painters.map(({ name, title, about, default: first }) => ({ name, title, about, default: first })),
-    privacy: "Your photos stay on this device: this browser paints them itself, and sends nothing anywhere.",
+    painters: SITE.painters.map(({ name, title, about, default: first }) => ({
+      name,
+      title,
+      about,
+      default: first,
+    })),
+    privacy:
+      "Your photos stay on this device: this browser paints them itself, and sends nothing anywhere.",
     limits: { bytes: SITE.max_bytes, pixels: SITE.max_pixels },
     accept: SITE.accept,
     offline: studio.loaded.then(offline.keep),
@@ -55,7 +61,9 @@ class Studio {
       this.jobs.clear();
       this.worker.terminate();
       this.worker = null; // another one when there is something to do
-      jobs.forEach(({ reject }) => reject(new Error(`Painting stopped${why}; try again or load the page again.`)));
+      jobs.forEach(({ reject }) =>
+        reject(new Error(`Painting stopped${why}; try again or load the page again.`)),
+      );
     };
     this.worker.postMessage({ kind: "open", memory: this.memory });
     for (const { message } of this.jobs.values()) this.worker.postMessage(message);
@@ -81,7 +89,13 @@ class Studio {
         signal?.removeEventListener("abort", stop);
         settle(value);
       };
-      this.jobs.set(id, { message, progress, resolve: end(resolve), reject: end(reject), name: options.name ?? photo.name });
+      this.jobs.set(id, {
+        message,
+        progress,
+        resolve: end(resolve),
+        reject: end(reject),
+        name: options.name ?? photo.name,
+      });
       if (this.worker) this.worker.postMessage(message);
       else this.hire();
     });
@@ -108,7 +122,11 @@ class Studio {
     if (this.memory <= SITE.least_memory) {
       const job = this.jobs.get(id);
       this.jobs.delete(id);
-      job.reject(new Error("This device has too little memory for a photo of this size; make it smaller first."));
+      job.reject(
+        new Error(
+          "This device has too little memory for a photo of this size; make it smaller first.",
+        ),
+      );
     }
     this.memory = Math.max(SITE.least_memory, this.memory / 2);
     this.hire();
@@ -123,15 +141,18 @@ function stopped() {
 function checked({ painter, brush = 1, strength = 1, colors = "painter", side } = {}) {
   const names = SITE.painters.map(({ name }) => name);
   const known = painter ?? SITE.painters.find((one) => one.default).name;
-  if (!names.includes(known)) throw new Error(`There is no painter ${known} here; choose ${names.join(" or ")}.`);
+  if (!names.includes(known))
+    throw new Error(`There is no painter ${known} here; choose ${names.join(" or ")}.`);
   for (const [name, value, low, high] of [
     ["brush", brush, PAINT.least_brush, PAINT.most_brush],
     ["strength", strength, 0, PAINT.most_strength],
     ["side", side ?? 1, 1, Infinity],
   ]) {
-    if (!(value >= low && value <= high)) throw new Error(`${name} ${value} found; give a number from ${low} to ${high}.`);
+    if (!(value >= low && value <= high))
+      throw new Error(`${name} ${value} found; give a number from ${low} to ${high}.`);
   }
-  if (!["painter", "photo"].includes(colors)) throw new Error(`colors ${colors} found; give painter or photo.`);
+  if (!["painter", "photo"].includes(colors))
+    throw new Error(`colors ${colors} found; give painter or photo.`);
   return { painter: known, brush: Number(brush), strength: Number(strength), colors, side };
 }
 

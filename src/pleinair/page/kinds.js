@@ -34,7 +34,7 @@ export function moves(bytes, kind) {
 function picturesOfGif(bytes) {
   const table = (flags) => (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
   let count = 0;
-  for (let at = 13 + table(bytes[10]); at < bytes.length && count < 2; ) {
+  for (let at = 13 + table(bytes[10]); at < bytes.length && count < 2;) {
     if (bytes[at] === 0x2c) {
       count += 1;
       at += 11 + table(bytes[at + 9]);
@@ -49,7 +49,7 @@ function picturesOfGif(bytes) {
   return count;
 }
 
-/** Width and height that a file's header tells, before anything is decoded; null where it is not easily told. */
+/** Width and height by a file's header, before anything is decoded; null where it is not told. */
 export function sizeOf(bytes, kind) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
@@ -76,7 +76,7 @@ function sizeOfWebp(view, kind) {
 }
 
 function sizeOfJpeg(view) {
-  for (let at = 2; ; ) {
+  for (let at = 2; ;) {
     if (view.getUint8(at) !== 0xff) return null;
     const marker = view.getUint8(at + 1);
     if (marker === 0xff) {

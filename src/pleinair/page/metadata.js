@@ -46,7 +46,15 @@ function joined(...parts) {
 
 /** The notes of a file; what is broken is left out. */
 export function read(bytes, kind) {
-  const notes = { exif: null, orientation: 1, xmp: null, iptc: null, comment: null, density: null, texts: [] };
+  const notes = {
+    exif: null,
+    orientation: 1,
+    xmp: null,
+    iptc: null,
+    comment: null,
+    density: null,
+    texts: [],
+  };
   if (kind === "jpeg") readJpeg(bytes, notes);
   if (kind === "png") readPng(bytes, notes);
   if (kind === "webp") readWebp(bytes, notes);
@@ -62,17 +70,19 @@ function takeExif(notes, block) {
 
 function readJpeg(bytes, notes) {
   for (const { marker, data } of segments(bytes)) {
-    if (marker === 0xe0 && begins(data, "JFIF\0") && data.length >= 12) notes.density = data.subarray(7, 12);
+    if (marker === 0xe0 && begins(data, "JFIF\0") && data.length >= 12)
+      notes.density = data.subarray(7, 12);
     if (marker === 0xe1 && begins(data, EXIF)) takeExif(notes, data);
     if (marker === 0xe1 && begins(data, XMP)) notes.xmp ??= keptXmp(data.subarray(XMP.length));
-    if (marker === 0xed && begins(data, PHOTOSHOP)) notes.iptc ??= iptcOf(data.subarray(PHOTOSHOP.length));
+    if (marker === 0xed && begins(data, PHOTOSHOP))
+      notes.iptc ??= iptcOf(data.subarray(PHOTOSHOP.length));
     if (marker === 0xfe && data.length) notes.comment ??= data;
   }
 }
 
 /** A JPEG's segments before its pixels. */
 function* segments(bytes) {
-  for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff; ) {
+  for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff;) {
     const marker = bytes[at + 1];
     if (marker === 0xff) {
       at += 1;
@@ -88,7 +98,7 @@ function* segments(bytes) {
 /** The IPTC records among Photoshop's resources. */
 function iptcOf(resources) {
   const view = new DataView(resources.buffer, resources.byteOffset, resources.byteLength);
-  for (let at = 0; at + 12 <= resources.length && begins(resources.subarray(at), "8BIM"); ) {
+  for (let at = 0; at + 12 <= resources.length && begins(resources.subarray(at), "8BIM");) {
     const start = at + 6 + (((resources[at + 6] + 2) >> 1) << 1);
     if (start + 4 > resources.length) return null;
     const size = view.getUint32(start);
@@ -124,7 +134,7 @@ function readWebp(bytes, notes) {
 
 function* riff(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 12; at + 8 <= bytes.length; ) {
+  for (let at = 12; at + 8 <= bytes.length;) {
     const size = view.getUint32(at + 4, true);
     yield { kind: textOf(bytes.subarray(at, at + 4)), data: bytes.subarray(at + 8, at + 8 + size) };
     at += 8 + size + (size % 2);
@@ -182,7 +192,10 @@ function jpeg(bytes, { exif, xmp, iptc, comment, density }) {
   const add = (marker, ...data) => {
     const whole = joined(...data);
     if (whole.length > MOST) return;
-    parts.push(Uint8Array.of(0xff, marker, (whole.length + 2) >> 8, (whole.length + 2) & 255), whole);
+    parts.push(
+      Uint8Array.of(0xff, marker, (whole.length + 2) >> 8, (whole.length + 2) & 255),
+      whole,
+    );
   };
   if (exif) add(0xe1, bytesOf(EXIF), exif);
   if (xmp) add(0xe1, bytesOf(XMP), xmp);
@@ -206,7 +219,8 @@ function pngFile(bytes, { exif, xmp, comment, texts }) {
   const beside = [...texts];
   if (exif) beside.push({ kind: "eXIf", data: exif });
   if (xmp) beside.push({ kind: "iTXt", data: joined(bytesOf(`${XMP_KEY}\0\0\0\0\0`), xmp) });
-  if (comment) beside.push({ kind: "iTXt", data: joined(bytesOf("Comment\0\0\0\0\0"), utf8(comment)) });
+  if (comment)
+    beside.push({ kind: "iTXt", data: joined(bytesOf("Comment\0\0\0\0\0"), utf8(comment)) });
   const [header, ...rest] = png.chunks(bytes);
   return [png.joined([header, ...beside, ...rest])];
 }
@@ -245,6 +259,8 @@ function extended({ kind, data }) {
   } else {
     [width, height] = [6, 8].map((at) => (view.getUint16(at, true) & 0x3fff) - 1);
   }
-  [width, height].forEach((side, n) => head.set([side & 255, (side >> 8) & 255, side >> 16], 4 + 3 * n));
+  [width, height].forEach((side, n) =>
+    head.set([side & 255, (side >> 8) & 255, side >> 16], 4 + 3 * n),
+  );
   return head;
 }

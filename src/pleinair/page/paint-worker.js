@@ -26,7 +26,8 @@ let heard = () => {}; // of loading
 self.onmessage = ({ data }) => {
   if (data.kind === "open") {
     memory = data.memory;
-    engineOf(SITE.painters.find((painter) => painter.default)).catch(() => {}); // told when it is needed
+    // What goes wrong is told when the painter is needed.
+    engineOf(SITE.painters.find((painter) => painter.default)).catch(() => {});
   } else if (data.kind === "paint") {
     waiting.push(data);
     if (!current) workThrough();
@@ -99,7 +100,11 @@ function small(photo, side) {
   const { height, width, data } = preview(filled, side);
   if (!photo.alpha) return { height, width, data };
   const { alpha } = photo;
-  const three = { height: photo.height, width: photo.width, data: new Uint8Array(3 * alpha.length) };
+  const three = {
+    height: photo.height,
+    width: photo.width,
+    data: new Uint8Array(3 * alpha.length),
+  };
   three.data.set(alpha); // as the first of three planes
   return { height, width, data, alpha: preview(three, side).data.slice(0, height * width) };
 }
@@ -140,11 +145,18 @@ async function painted(job) {
   const ground = forPainting(photo);
   let painting = recalled(paintings, key);
   if (!painting) {
-    heard = (part) => self.postMessage({ id, progress: 0, note: `Loading the painter, ${Math.round(100 * part)} %` });
+    heard = (part) =>
+      self.postMessage({
+        id,
+        progress: 0,
+        note: `Loading the painter, ${Math.round(100 * part)} %`,
+      });
     const engine = await engineOf(painter);
     const note = photo.remark || "Painting";
     const means = { engine, painter, memory };
-    painting = await brushwork.paint(ground, options.brush, means, (part) => told(0.95 * part, note));
+    painting = await brushwork.paint(ground, options.brush, means, (part) =>
+      told(0.95 * part, note),
+    );
     remember(paintings, key, painting);
   }
   await told(0.95, photo.remark || "Writing the file");
@@ -156,6 +168,8 @@ async function painted(job) {
   }
   const { height, width } = shown;
   // A preview is looked at and thrown away.
-  const file = options.side ? await encode(shown, "", null) : await encode(shown, photo.kind, photo.notes);
+  const file = options.side
+    ? await encode(shown, "", null)
+    : await encode(shown, photo.kind, photo.notes);
   return { ...file, height, width, seconds: (performance.now() - began) / 1000 };
 }

@@ -58,7 +58,8 @@ function rounded(value) {
 export function forPainting(picture) {
   const { height, width, data, alpha } = picture;
   if (!alpha || !alpha.includes(0)) return { height, width, data };
-  if (alpha.every((a) => a === 0)) return { height, width, data: new Uint8Array(data.length).fill(255) };
+  if (alpha.every((a) => a === 0))
+    return { height, width, data: new Uint8Array(data.length).fill(255) };
   // Halves of halves until all is known (push); then each fills the one twice its size (pull).
   const cover = Float32Array.from(alpha, (a) => a / 255);
   const found = [half({ height, width, data, cover })];
@@ -73,7 +74,8 @@ export function forPainting(picture) {
   const filled = doubled(around, height, width);
   const result = data.slice();
   for (let plane = 0, at = 0; plane < 3; plane++) {
-    for (let n = 0; n < alpha.length; n++, at++) if (alpha[n] === 0) result[at] = rounded(filled[at]);
+    for (let n = 0; n < alpha.length; n++, at++)
+      if (alpha[n] === 0) result[at] = rounded(filled[at]);
   }
   return { height, width, data: result };
 }

@@ -2,7 +2,8 @@
  * PNG files as chunks, and their pixels read and written exactly.
  *
  * A canvas multiplies colours by alpha and loses those of faint pixels, and some browsers add noise
- * to what is read from one; so PNGs of the usual kind do not go through it. The specification is W3C's Portable Network Graphics, third edition.
+ * to what is read from one; so PNGs of the usual kind do not go through it. The specification is
+ * W3C's Portable Network Graphics, third edition.
  */
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -15,7 +16,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
 /** The chunks of a PNG, as far as they are whole: kind, data. */
 export function* chunks(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 12 <= bytes.length;) {
     const size = view.getUint32(at);
     if (at + 12 + size > bytes.length) return;
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
@@ -29,7 +30,10 @@ export function chunk(kind, data) {
   const found = new Uint8Array(data.length + 12);
   const view = new DataView(found.buffer);
   view.setUint32(0, data.length);
-  found.set([...kind].map((letter) => letter.charCodeAt(0)), 4);
+  found.set(
+    [...kind].map((letter) => letter.charCodeAt(0)),
+    4,
+  );
   found.set(data, 8);
   let sum = 0xffffffff;
   for (let at = 4; at < found.length - 4; at++) sum = TABLE[(sum ^ found[at]) & 0xff] ^ (sum >>> 8);
@@ -57,7 +61,9 @@ export async function decode(bytes) {
   const [depth, type, , , interlace] = header.subarray(8);
   const hidden = found.some(({ kind }) => kind === "tRNS"); // one colour that stands for nothing
   const plain = depth === 8 && type in CHANNELS && interlace === 0 && !hidden;
-  const coloured = found.some(({ kind }) => ["iCCP", "gAMA", "cHRM", "cICP", "acTL"].includes(kind));
+  const coloured = found.some(({ kind }) =>
+    ["iCCP", "gAMA", "cHRM", "cICP", "acTL"].includes(kind),
+  );
   const known = found.some(({ kind }) => kind === "sRGB");
   if (!plain || (coloured && !known)) return null;
   const view = new DataView(header.buffer, header.byteOffset);
@@ -70,7 +76,14 @@ export async function decode(bytes) {
   const values = new Uint8Array(height * stride);
   for (let y = 0; y < height; y++) {
     const from = y * (stride + 1);
-    unfiltered(lines[from], lines.subarray(from + 1, from + 1 + stride), values, y, stride, channels);
+    unfiltered(
+      lines[from],
+      lines.subarray(from + 1, from + 1 + stride),
+      values,
+      y,
+      stride,
+      channels,
+    );
   }
   if (channels === 4) return { height, width, rgba: values };
   const rgba = new Uint8Array(4 * height * width);
@@ -90,7 +103,7 @@ async function unpacked(blob, size) {
   let done = 0;
   try {
     const reader = blob.stream().pipeThrough(new DecompressionStream("deflate")).getReader();
-    for (let part; done < size && !(part = await reader.read()).done; ) {
+    for (let part; done < size && !(part = await reader.read()).done;) {
       const taken = part.value.subarray(0, size - done);
       result.set(taken, done);
       done += taken.length;

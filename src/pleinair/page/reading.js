@@ -8,7 +8,8 @@ import { spreadRows, turned } from "./pictures.js";
 import * as png from "./png.js";
 import { SITE } from "./settings.js";
 
-const UNSEEN = { tiff: "TIFF", heif: "HEIC", avif: "AVIF", webp: "WebP" }; // that not every browser decodes
+/** What not every browser decodes. */
+const UNSEEN = { tiff: "TIFF", heif: "HEIC", avif: "AVIF", webp: "WebP" };
 
 /**
  * @param {Blob} file
@@ -17,17 +18,24 @@ const UNSEEN = { tiff: "TIFF", heif: "HEIC", avif: "AVIF", webp: "WebP" }; // th
  */
 export async function read(file) {
   if (file.size > SITE.max_bytes) {
-    throw new Error(`The file has ${mega(file.size)} MB and at most ${mega(SITE.max_bytes)} are taken; make it smaller first.`);
+    throw new Error(
+      `The file has ${mega(file.size)} MB and at most ${mega(SITE.max_bytes)} are taken; make it smaller first.`,
+    );
   }
   if (file.size === 0) throw new Error("The file is empty; choose a photo.");
   const bytes = new Uint8Array(await contentOf(file));
   const kind = kindOf(bytes);
-  if (!kind) throw new Error("This file is no picture that can be painted; choose a JPEG, PNG, WebP or AVIF.");
+  if (!kind)
+    throw new Error(
+      "This file is no picture that can be painted; choose a JPEG, PNG, WebP or AVIF.",
+    );
   const size = sizeOf(bytes, kind);
   if (size) check(...size);
   const notes = metadata.read(bytes, kind);
   const exact = kind === "png" ? await png.decode(bytes) : null;
-  const picture = exact ? fromRows(exact, notes.orientation) : await fromBrowser(file, bytes, kind, notes);
+  const picture = exact
+    ? fromRows(exact, notes.orientation)
+    : await fromBrowser(file, bytes, kind, notes);
   const remark = moves(bytes, kind) ? "Of an animation the first picture is painted." : "";
   return { ...picture, kind, notes, remark };
 }
@@ -56,7 +64,12 @@ function check(width, height) {
 function emptied(orientation, height, width) {
   const place = turned(orientation, height, width);
   const area = height * width;
-  const picture = { height: place.height, width: place.width, data: new Uint8Array(3 * area), alpha: new Uint8Array(area) };
+  const picture = {
+    height: place.height,
+    width: place.width,
+    data: new Uint8Array(3 * area),
+    alpha: new Uint8Array(area),
+  };
   return { place, picture };
 }
 

@@ -164,7 +164,16 @@ export function enlarged(source, held, size, box, whole, smooth = false) {
   ];
   const name = smooth ? "bicubic" : "lanczos";
   const { height, width, data } = source;
-  const found = resample(data, data.length / (height * width), height, width, box.height, box.width, part, name);
+  const found = resample(
+    data,
+    data.length / (height * width),
+    height,
+    width,
+    box.height,
+    box.width,
+    part,
+    name,
+  );
   return { height: box.height, width: box.width, data: found };
 }
 
@@ -194,7 +203,9 @@ export function resized(picture, height, width) {
 export function preview(picture, side) {
   const longest = Math.max(picture.height, picture.width);
   if (longest <= side) return picture;
-  const size = [picture.height, picture.width].map((n) => Math.max(1, Math.round((n * side) / longest)));
+  const size = [picture.height, picture.width].map((n) =>
+    Math.max(1, Math.round((n * side) / longest)),
+  );
   // Means of squares first: what is far too large takes no finer filter.
   const square = Math.floor(longest / (2 * side));
   return resized(square > 1 ? reduced(picture, square) : picture, ...size);

@@ -14,7 +14,9 @@ import { PAINT, SITE } from "./settings.js";
  * @returns {Promise<Uint8Array>}
  */
 export async function content(path, told = () => {}) {
-  const refused = new Error("A part of this site cannot be loaded; check the connection and load the page again.");
+  const refused = new Error(
+    "A part of this site cannot be loaded; check the connection and load the page again.",
+  );
   try {
     const answer = await fetch(new URL(path, import.meta.url));
     if (!answer.ok) throw refused;
@@ -189,13 +191,17 @@ export async function load({ ort, kind }, data) {
 async function warmed(network) {
   const side = PAINT.trial_side / 2;
   const data = new Float32Array(3 * side * side);
-  for (let n = 0; n < PAINT.trial_runs; n++) await network.paint({ height: side, width: side, data });
+  for (let n = 0; n < PAINT.trial_runs; n++)
+    await network.paint({ height: side, width: side, data });
 }
 
 /** Whether one paints a trial picture as the other does, in either mode, and sooner. */
 async function paintsFaster(one, other) {
   const side = PAINT.trial_side;
-  const data = Float32Array.from({ length: 3 * side * side }, (_, n) => Math.sin(n * 12.9898) * Math.cos(n / 97));
+  const data = Float32Array.from(
+    { length: 3 * side * side },
+    (_, n) => Math.sin(n * 12.9898) * Math.cos(n / 97),
+  );
   const trial = { height: side, width: side, data };
   const [expected, slow] = await timed(other, trial);
   const [found, fast] = await timed(one, trial);

@@ -27,7 +27,12 @@ self.addEventListener("message", (event) => {
   if (event.data.kind === "keep") {
     const [port] = event.ports;
     const done = keep(wanted([event.data.runtime]));
-    event.waitUntil(done.then(() => port.postMessage(true), () => port.postMessage(false)));
+    event.waitUntil(
+      done.then(
+        () => port.postMessage(true),
+        () => port.postMessage(false),
+      ),
+    );
   } else if (event.data.kind === "take over") {
     event.waitUntil(takeOver());
   }
@@ -51,7 +56,9 @@ async function install() {
 
 async function activate() {
   const all = await names();
-  await Promise.all(all.filter((name) => name !== PREFIX + SITE.version).map((name) => caches.delete(name)));
+  await Promise.all(
+    all.filter((name) => name !== PREFIX + SITE.version).map((name) => caches.delete(name)),
+  );
   await self.clients.claim();
 }
 
@@ -59,7 +66,8 @@ async function activate() {
 async function leave() {
   await Promise.all((await names()).map((name) => caches.delete(name)));
   await self.registration.unregister();
-  for (const window of await self.clients.matchAll({ type: "window" })) await window.navigate(window.url);
+  for (const window of await self.clients.matchAll({ type: "window" }))
+    await window.navigate(window.url);
 }
 
 /** Does so where one window alone shows the site: others would mix two versions. */

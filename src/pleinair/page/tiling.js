@@ -73,7 +73,10 @@ function counts(length, stride, enough) {
 /** What to paint (start to end) and what to see (first to last), along one side. */
 function cuts(length, count, around, stride) {
   const steps = Math.floor(length / stride);
-  const edges = Array.from({ length: count + 1 }, (_, n) => Math.floor((n * steps) / count) * stride);
+  const edges = Array.from(
+    { length: count + 1 },
+    (_, n) => Math.floor((n * steps) / count) * stride,
+  );
   const spans = edges.slice(1).map((end, n) => ({ start: edges[n], end }));
   // All see as much: batches of one size use working memory over and over.
   const far = Math.max(
@@ -106,9 +109,7 @@ export function samples(height, width, most, side, stride) {
   rows = Math.max(1, Math.min(rows, Math.floor(height / tall), Math.trunc(count)));
   const columns = Math.min(Math.floor(width / wide), Math.max(1, Math.trunc(count / rows)));
   return spread(height, tall, rows, stride).map((top) =>
-    spread(width, wide, columns, stride).map(
-      (left) => new Box(top, left, top + tall, left + wide),
-    ),
+    spread(width, wide, columns, stride).map((left) => new Box(top, left, top + tall, left + wide)),
   );
 }
 

@@ -34,7 +34,10 @@ async function encoded(picture, type) {
   const canvas = new OffscreenCanvas(width, height);
   const white = type === "image/jpeg";
   const context = canvas.getContext("2d", { alpha: !white && alpha !== null, colorSpace: "srgb" });
-  if (!context) throw new Error("This browser has too little memory for a painting of this size; make the photo smaller first.");
+  if (!context)
+    throw new Error(
+      "This browser has too little memory for a painting of this size; make the photo smaller first.",
+    );
   const rows = Math.max(1, Math.floor(SITE.band_pixels / width));
   for (let top = 0; top < height; top += rows) {
     const count = Math.min(rows, height - top);
