@@ -101,6 +101,10 @@ def size_multiple(spec: Spec | AnySpec) -> int:
             return 1
 
 
+SMALL_SIDE = 256
+"""Pixels of the longer side up to which a picture has a small margin."""
+
+
 def edge_margin(spec: Spec | AnySpec, longest: int, layers: int = 1) -> int:
     """Pixels to add around a picture, by reflection, so that its edges are painted like the rest.
 
@@ -112,7 +116,7 @@ def edge_margin(spec: Spec | AnySpec, longest: int, layers: int = 1) -> int:
     # The padding's reach is 48 pixels, faint beyond 16. Two take away the line that it draws along
     # the edge, and are all that small pictures, painted by the thousand, have time for; but
     # layers over others would show what is left.
-    if longest > 256:
+    if longest > SMALL_SIDE:
         return 48
     return 2 if layers == 1 else 16
 

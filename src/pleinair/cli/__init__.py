@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
     "evaluate": "Score painters, or folders of their results, against paintings.",
     "data": "Get pictures to train from.",
+    "site": "Write a page that paints in the browser alone, for any static host.",
 }
 for _name, _help in COMMANDS.items():
     # An app of its own says in its own place how its pages look.
