@@ -42,8 +42,8 @@ def serve(
 ) -> int:
     """Paint over HTTP: a page for people, and an API.
 
-    Nobody but this computer can ask unless --host says so. The address is printed when the server listens. Ctrl-C or SIGTERM ends it when what is painted
-    is done.
+    Nobody but this computer can ask unless --host says so. The address is printed when the server
+    listens. Ctrl-C or SIGTERM ends it when what is painted is done.
 
     Parameters
     ----------
