@@ -349,3 +349,54 @@ def test_the_examples_of_the_docs(tmp_path):
         assert images.kind_of((tmp_path / name).read_bytes()[:64])
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, "serve.md", "exec"), {})
+
+
+def head(path: str, kind: str, length: int) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def answered(wire: socket.socket) -> int:
+    """The status of one whole answer on a connection that stays."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        part = wire.recv(65536)
+        assert part, got
+        got += part
+    first, _, rest = got.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", first.lower())[1])
+    while len(rest) < length:
+        part = wire.recv(65536)
+        assert part, got
+        rest += part
+    assert len(rest) == length
+    return int(first.split()[1])
+
+
+def test_a_request_right_behind_an_early_answer_is_answered_too():
+    photo = jpeg()
+    with running() as port, socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        wire.sendall(head("/v1/paintings", "text/plain", 1000))
+        assert answered(wire) == 415  # before its body has come
+        half = len(photo) // 2
+        again = head("/v1/paintings", "image/jpeg", len(photo))
+        wire.sendall(bytes(1000) + again + photo[:half])
+        time.sleep(0.3)
+        wire.sendall(photo[half:])
+        assert answered(wire) == 200
+
+
+def test_a_connection_may_rest_between_requests():
+    limits = replace(LIMITS, head_seconds=0.3)
+    with (
+        running(limits=limits) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as wire,
+    ):
+        wire.sendall(head("/v1/paintings", "text/plain", 1000))
+        assert answered(wire) == 415
+        wire.sendall(bytes(1000))
+        time.sleep(0.8)  # longer than a head may take
+        wire.sendall(head("/v1/paintings", "image/jpeg", len(photo := jpeg())) + photo)
+        assert answered(wire) == 200

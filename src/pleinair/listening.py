@@ -136,7 +136,7 @@ def connection(limits: ServeSettings) -> type[asyncio.Protocol]:
                 return
             self._heard = True
             super().data_received(data)
-            if self.conn.their_state is h11.IDLE:
+            if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
                 self._await_head()
             else:
                 self._head_came()
@@ -145,8 +145,10 @@ def connection(limits: ServeSettings) -> type[asyncio.Protocol]:
             self._end(400, "the request is no HTTP that can be read; send it again.")
 
         def on_response_complete(self) -> None:
+            # Asked before: what is called next may begin to read the next request.
+            unread = self.conn.their_state is h11.SEND_BODY
             super().on_response_complete()
-            if self.conn.their_state is h11.SEND_BODY:
+            if unread:
                 self.transport.close()  # the rest of the body is not waited for
 
         def pause_writing(self) -> None:
