@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,21 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     base = np.stack([x / width, y / height, (x + y) / (height + width)], axis=2) * 200
     base[: height // 2] += 40 * random.random(3)
     return np.clip(base + random.normal(0, 4, base.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium of this machine; tests that drive it are skipped where there is none."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=flags)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture

@@ -27,21 +27,10 @@ from pleinair.settings import PAINT, SITE, Look
 from pleinair.tiling import Box
 
 from .conftest import SAMPLES, picture
+from .visiting import PLACE, Visit, file, jpeg, pixels
 
-STUB = """<!doctype html>
-<html lang="en">
-<head>
-<meta name="pleinair-engine" content="./server-engine.js">
-<title>stub</title>
-<script type="module" src="./app.js"></script>
-</head>
-</html>
-"""
-STUB_APP = """
-const { content } = document.querySelector('meta[name="pleinair-engine"]');
-const { open } = await import(new URL(content, document.baseURI));
-globalThis.engine = await open();
-"""
+pytestmark = pytest.mark.xdist_group("site")  # built once
+
 # What a test asks the page: paints a file, and gives back all there is to see of it.
 ASK = """async ([data, type, name, options]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -77,9 +66,6 @@ def page(tmp_path_factory):
     """The page's files; with a stub where the page itself is not there."""
     place = tmp_path_factory.mktemp("page") / "page"
     shutil.copytree(site.PAGE, place)
-    if not (place / "index.html").exists():
-        (place / "index.html").write_text(STUB)
-        (place / "app.js").write_text(STUB_APP)
     return place
 
 
@@ -136,20 +122,6 @@ def serving(folder: Path, headers: dict[str, str]):
 
 def address(server, path=""):
     return f"http://127.0.0.1:{server.server_address[1]}/{path}"
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with sync.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=flags)
-        yield running
-        running.close()
 
 
 def opened(browser, url):
@@ -911,3 +883,38 @@ def test_the_command(package, tmp_path, capsys):
     assert told.out.strip() == str(out)
     assert "upload the folder" in told.err
     assert (out / "index.html").exists()
+
+
+def test_the_page_paints_without_a_server_and_without_a_network(browser, built, painter):
+    server = serving(built, {})
+    one = Visit(browser, address(server)).open()
+    page, photo = one.page, jpeg()
+    try:
+        assert "stay on this device" in page.inner_text("#privacy")
+        one.add(file("sea side.jpg", photo))
+        one.painted()
+        name, content = one.download()
+        assert name == "sea side.monet.jpg"
+        # Two encoders wrote the same pixels, at the same quality but with tables of their own.
+        assert np.abs(pixels(content) - pixels(painter.paint(photo))).mean() < 2
+        exif = Image.open(io.BytesIO(content)).getexif()
+        assert exif[0x010F] == "Camera of the test"
+        assert exif.get_ifd(0x8825)[2] == PLACE[2]
+        page.locator("#handle").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("PageUp")
+        assert page.locator("#handle").get_attribute("aria-valuenow") == "10"
+        page.wait_for_function("caches.keys().then((found) => found.length > 0)")
+        assert one.problems == []
+        assert one.posts() == []
+
+        server.shutdown()
+        server.server_close()
+        one.context.set_offline(True)
+        page.reload()
+        page.wait_for_selector("html.ready")
+        one.add(file("again.jpg", jpeg(seed=1)))
+        one.painted()
+        assert pixels(one.download()[1]).shape == (192, 256, 3)
+    finally:
+        one.context.close()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from pleinair.images import Animation
 
 Photo = TypeVar("Photo", bound=Any)
+
+
+class Words(NamedTuple):
+    """What people are told of a painter."""
+
+    title: str
+    about: str
+    licence: str
 
 
 class Painter:
@@ -90,6 +98,16 @@ class Painter:
         """What this painter is known by: SHA-256 of its card and its network's spec."""
         known = json.dumps([repr(self.spec), self.card], sort_keys=True, default=str)
         return hashlib.sha256(known.encode()).hexdigest()
+
+    def words(self, name: str) -> Words:
+        """What people are told of it, by its card or by the name of its file."""
+        card, learned = self.card, str(self.card.get("data") or "")
+        spoken = name.replace("_", " ").replace("-", " ").capitalize()
+        return Words(
+            str(card.get("title") or spoken),
+            str(card.get("about") or (f"Learned from {learned}." if learned else "")),
+            str(card.get("licence") or ""),
+        )
 
     def caveat(self, height: int, width: int) -> str:
         """What to tell of a photo of this size before it is painted; empty where all is well."""

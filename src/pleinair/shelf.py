@@ -177,8 +177,4 @@ class Shelf:
 
 
 def _title_of(painter: Painter, name: str, sha256: str) -> Title:
-    card = painter.card
-    title = str(card.get("title") or name.replace("_", " ").replace("-", " ").capitalize())
-    learned = str(card.get("data") or "")
-    about = str(card.get("about") or (f"Learned from {learned}." if learned else ""))
-    return Title(name, title, about, str(card.get("licence") or ""), sha256)
+    return Title(name, *painter.words(name), sha256)

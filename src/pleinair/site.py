@@ -139,7 +139,7 @@ def _painters(painters: Sequence[str | Path], content: Files) -> list[dict[str, 
         entries.append(
             {
                 "name": name,
-                **_words(name, loaded.card),
+                **loaded.words(name)._asdict(),
                 "default": number == 0,
                 "file": file,
                 "sha256": hashlib.sha256(data).hexdigest(),
@@ -150,15 +150,6 @@ def _painters(painters: Sequence[str | Path], content: Files) -> list[dict[str, 
     if not entries:
         raise UsageError("a site needs a painter; name one.")
     return entries
-
-
-def _words(name: str, card: dict[str, Any]) -> dict[str, str]:
-    learned = str(card.get("data") or "")
-    return {
-        "title": str(card.get("title") or name.replace("_", " ").replace("-", " ").capitalize()),
-        "about": str(card.get("about") or (f"Learned from {learned}." if learned else "")),
-        "licence": str(card.get("licence") or ""),
-    }
 
 
 def _numbers(spec: PainterSpec) -> dict[str, Any]:
