@@ -25,7 +25,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.clip(base + random.normal(0, 4, base.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, nobody else may run asyncio in this thread
 def browser() -> Iterator[Any]:
     """A Chromium of this machine; tests that drive it are skipped where there is none."""
     sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -46,7 +46,7 @@ ASK = """async ([data, type, name, options]) => {
 }"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """A cache that the package was fetched to, by the machine's own npm."""
     import platformdirs
@@ -61,7 +61,7 @@ def cache(tmp_path_factory):
     return own
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The page's files; with a stub where the page itself is not there."""
     place = tmp_path_factory.mktemp("page") / "page"
@@ -74,7 +74,7 @@ def _page(page, monkeypatch):
     monkeypatch.setattr(site, "PAGE", page)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def built(cache, page, tmp_path_factory):
     place = tmp_path_factory.mktemp("site") / "out"
     with pytest.MonkeyPatch.context() as patch:
@@ -134,7 +134,7 @@ def opened(browser, url):
     return tab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine(browser, built):
     """A tab with the engine of the site, on a host that sends the headers for threads."""
     server = serving(built, site.HEADERS)
@@ -151,7 +151,7 @@ def engine(browser, built):
     server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def painter():
     return Painter.load("monet", device="cpu")
 

@@ -56,7 +56,11 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
 
     Raises DataError, CheckpointError or TrainingError; what was saved before stays.
     """
-    torch.set_flush_denormal(True)  # a vanishing gradient must not cost 100 times more
+    with _flushed():
+        return _trained(plan, listener, resume)
+
+
+def _trained(plan: Plan, listener: Listener, resume: bool) -> Outcome:
     run = _Run.prepare(plan, listener, resume)
     team = run.session.team
     with _interruptible() as interrupted, closing(run):
@@ -70,6 +74,18 @@ def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
             run.tell(ended)
     verdict = monitoring.closing_words(run.scores, run.session.step, plan.out)
     return Outcome(plan.out, run.session.step, run.finished, verdict)
+
+
+@contextmanager
+def _flushed() -> Iterator[None]:
+    """Denormal numbers are zero: a vanishing gradient must not cost 100 times more."""
+    before = bool(torch.full((1,), 1e-39).mul(1.0) == 0.0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        # It is the thread's own setting, and whoever called may need them.
+        torch.set_flush_denormal(before)
 
 
 # --- a run in memory --------------------------------------------------------------------------
