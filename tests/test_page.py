@@ -428,7 +428,7 @@ def test_a_busy_server_is_waited_for_and_a_lost_one_told(visit):
     busy = {"status": 429, "headers": {"Retry-After": "1"}, "body": '{"detail": "Full."}'}
     page.route("**/v1/paintings", lambda route: route.fulfill(**busy), times=1)
     one.add(file("a.jpg", jpeg(48, 64)))
-    one.reads("#pace", "^waiting for a place")
+    one.reads("#pace", "^Waiting for a place")
     one.painted()
     page.route("**/v1/paintings", lambda route: route.abort())
     page.click("label[for=colors-photo]")
@@ -526,3 +526,42 @@ def test_everything_is_done_by_keyboard_alone(visit):
     wanted = ["more", "handle", "download", "remove", "frame", "takedown", "save-all", "brush"]
     wanted += ["strength", "colors-painter"]
     assert [name for name in wanted if name not in seen] == []
+
+
+def test_what_hangs_can_be_had_though_a_new_painting_fails(visit):
+    one = visit().open()
+    one.add(file("a.jpg", jpeg()))
+    one.painted()
+    first = one.download()[1]
+    one.page.route("**/v1/paintings", lambda route: route.abort())
+    one.page.locator("#brush").focus()
+    one.page.keyboard.press("ArrowRight")
+    one.reads("#trouble", "^The server does not answer")
+    assert one.download()[1] == first
+
+
+def test_a_good_photo_takes_the_place_of_a_bad_one(visit):
+    one = visit().open()
+    one.add(file("bad.jpg", b"no picture"), file("good.jpg", jpeg()))
+    one.hangs(1)
+    one.reads("#title", "^good$")
+    one.page.locator("#frames button").first.click()
+    one.reads("#trouble", "^[A-Z].*\\.$")
+    one.add(file("more.jpg", jpeg(seed=1)))
+    one.hangs(2)
+    one.reads("#title", "^bad$")  # which was chosen
+
+
+def test_a_key_may_be_written_behind_the_address_of_the_open_page(browser, monet):
+    with running(monet, key="of-this-test") as port:
+        one = Visit(browser, f"http://127.0.0.1:{port}/")
+        try:
+            one.open()
+            one.reads("#closed", "^This server asks for a key")
+            one.page.evaluate("location.hash = '#key=wrong'")
+            one.reads("#closed", "^The key is not this server’s")
+            one.page.evaluate("location.hash = '#key=of-this-test'")
+            one.page.wait_for_selector("#choose:not([disabled])")
+            assert "key" not in one.page.url
+        finally:
+            one.context.close()

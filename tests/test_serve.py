@@ -208,8 +208,9 @@ def test_a_port_in_use(monkeypatch, capsys):
         (["--max-bytes", "much"], "--max-bytes much found; give a size of 1 or more"),
         (["--max-pixels", "0"], "--max-pixels 0 found"),
         (["--timeout", "0"], "--timeout 0"),
-        (["--key", "é"], "an odd --key"),
+        (["--key", "é"], "an empty or odd key"),
         (["--jobs", "0"], "--jobs 0 found"),
+        (["--allow-host", "https://a.example/"], "give a host's name alone"),
         (["nobody"], "painter 'nobody' is unknown"),
     ],
 )
@@ -302,6 +303,22 @@ def test_connections_are_bounded():
         until_closed(wires[0])  # which fails where it is not
         for wire in wires:
             wire.close()
+
+
+def test_a_second_signal_ends_it_at_once_and_in_one_line(tmp_path):
+    with serving(tmp_path, "--timeout", "60") as (process, port, _):
+        found: list[tuple[int, bytes]] = []
+        photo = jpeg(1900, 1900)
+        asking = threading.Thread(target=lambda: found.append(post(port, photo)))
+        asking.start()
+        until(lambda: metric(port, "pleinair_painting") == 1)
+        process.send_signal(signal.SIGINT)
+        until(lambda: ask(port, "/readyz")[0] == 503)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (0, 130)
+        asking.join(20)
+        assert found[0][0] in (200, 503)
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_a_job_is_fetched_after_sigterm():

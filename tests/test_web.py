@@ -20,6 +20,7 @@ from pleinair.errors import PainterError
 from pleinair.guard import ANY, POLICY
 from pleinair.orders import Orders
 from pleinair.painter import Painter
+from pleinair.web import make_app
 
 from .broken import XMP, bombs, camera_exif, mutated, seeds
 from .conftest import picture
@@ -753,3 +754,34 @@ def test_painting_alone_needs_no_web():
         "sys.exit(bool(bad & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_large_photo_is_waited_for_where_the_client_says_so():
+    large = jpeg(200, 100)
+    with client(limits=replace(LIMITS, at_once_pixels=10_000)) as made:
+        assert post(made, large).status_code == 202
+        answer = post(made, large, headers={"prefer": "handling=lenient, wait=300"})
+        assert answer.status_code == 200
+        assert answer.headers["pleinair-width"] == "200"
+
+
+def test_a_painting_asked_for_too_early_says_when_to_come_again():
+    slow = Slow()
+    with client(slow.painter) as made:
+        place = post(made, jpeg(), headers={"prefer": "respond-async"}).headers["location"]
+        early = made.get(f"{place}/image")
+        slow.go.set()
+        assert (early.status_code, early.headers["retry-after"]) == (409, "1")
+
+
+def test_a_file_in_another_field_is_named():
+    with client() as made:
+        answer = made.post("/v1/paintings", files={"file": ("a.jpg", jpeg(), "image/jpeg")})
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == "the file is in the field 'file'; send it as photo."
+
+
+def test_a_folder_alone_has_to_hold_a_painter(tmp_path):
+    with pytest.raises(PainterError, match="holds no painter"):
+        make_app(tmp_path)
+    make_app("monet", painters=tmp_path)  # it may come later

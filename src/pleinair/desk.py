@@ -38,10 +38,12 @@ class Desk:
             self._previews.shutdown(wait=False, cancel_futures=True)
             self._previews = None
 
-    async def take(self, request: Request, wishes: Wishes, wants_job: bool) -> tuple[Order, bool]:
+    async def take(
+        self, request: Request, wishes: Wishes, wants_job: bool, waits: bool = False
+    ) -> tuple[Order, bool]:
         """The order for a request's photo, in the line, and whether it is a job.
 
-        Raises RefusedError.
+        waits: whether the client waits for the painting of a large photo, too. Raises RefusedError.
         """
         try:
             await asyncio.to_thread(self._orders.shelf.find, wishes.painter)
@@ -51,7 +53,8 @@ class Desk:
             if upload.fields:
                 wishes = _wishes(request, upload)
             order = await asyncio.to_thread(self._order, upload, wishes)
-            is_job = wants_job or order.pixels > self._limits.at_once_pixels
+            large = order.pixels > self._limits.at_once_pixels
+            is_job = wants_job or (large and not waits)
             if not is_job:
                 ended, loop = asyncio.Event(), asyncio.get_running_loop()
 

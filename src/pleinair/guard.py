@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pleinair import refusals
 from pleinair.counters import Counters
 from pleinair.refusals import RefusedError
 from pleinair.settings import SERVE
@@ -76,8 +77,12 @@ class Guard:
             body_left &= message["type"] == "http.request" and message.get("more_body", False)
             return message
 
+        begun = False
+
         async def answer(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 message = {**message, "headers": _completed(scope["path"], message["headers"])}
                 self._count(scope, asked, message["status"])
             elif asked == "HEAD":
@@ -105,7 +110,13 @@ class Guard:
             return
         if asked == "HEAD":
             scope["method"] = "GET"
-        await self._app(scope, hear, answer)
+        try:
+            await self._app(scope, hear, answer)
+        except asyncio.CancelledError:
+            # The server is made to end at once; what waits here is told so, if that can still be.
+            body_left = False
+            if not begun:
+                await refused(refusals.stopping())(scope, hear, answer)
 
     def _check(self, scope: Scope, headers: dict[bytes, str]) -> None:
         path, host = scope["path"], headers.get(b"host", "")

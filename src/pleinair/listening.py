@@ -90,6 +90,11 @@ class Server(uvicorn.Server):
             self._orders.close()
         return self.force_exit or self._finished()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would leave the app in the middle, and say so at length
+            await self.lifespan.shutdown()
+
     def _finished(self) -> bool:
         now = time.monotonic()
         if self._orders.at_work:

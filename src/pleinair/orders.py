@@ -240,6 +240,11 @@ class Orders:
             left = sum(map(self._left, [*self._painting, *self._line]))
         return float(min(self.limits.longest_pause, max(1, math.ceil(left / 2))))
 
+    def pause_for(self, order: Order) -> float:
+        """Whole seconds after which this one may be done, 1 to 60."""
+        left = self.seconds_left(order) or 0.0
+        return float(min(self.limits.longest_pause, max(1, round(left))))
+
     def _left(self, order: Order) -> float:
         return self._rate * _megapixels(order) * (1.0 - order.progress)
 

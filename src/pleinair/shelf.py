@@ -57,8 +57,10 @@ class Shelf:
         self._given = painter if isinstance(painter, Painter) else None
         self._file: Path | None = None
         self._name = ""
+        alone = False  # whether the folder is all that was named
         if not isinstance(painter, Painter):
-            folder = self._take(painter, folder)
+            given, folder = folder, self._take(painter, folder)
+            alone = given is None and folder is not None
         if folder is not None and not folder.is_dir():
             raise PainterError(f"{folder} is no folder; name one that holds .onnx files.")
         self._folder = folder
@@ -68,7 +70,8 @@ class Shelf:
         self._titles: dict[str, Title] = {}
         self._loaded: OrderedDict[tuple[Path, Mark | None, int, int], Painter] = OrderedDict()
         self._look()
-        if not self._titles:
+        mine = [one for one in self._titles.values() if one.path and one.path.parent == folder]
+        if not self._titles or (alone and not mine):
             raise PainterError(f"{folder} holds no painter; put .onnx files into it.")
         if self._file is not None and self._name not in self._titles:
             Painter.load(self._file, threads=1)  # which says what is wrong with it

@@ -145,7 +145,7 @@ class _Form:
 
     def upload(self) -> Upload:
         if self._photo is None:
-            raise RefusedError(422, "the form has no file named photo; send one.", "empty")
+            raise RefusedError(422, "the form has no file in the field photo; send one.", "empty")
         return Upload(self._photo.joined(), self._file_name, self._fields)
 
     def part_begin(self) -> None:
@@ -178,6 +178,10 @@ class _Form:
             self._file_name = re.sub("%(22|0D|0A)", lambda m: chr(int(m[1], 16)), given)
             self._field = ""
             return
+        if b"filename" in options:
+            raise RefusedError(
+                422, f"the file is in the field {name[:80]!r}; send it as photo.", "settings"
+            )
         if name in self._fields:
             raise RefusedError(422, f"two fields named {name[:80]!r} found; send one.", "settings")
         self._field = name

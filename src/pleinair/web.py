@@ -124,17 +124,21 @@ def _add_routes(
         request: Request,
         wishes: Annotated[Wishes, Query()],
         prefer: Annotated[
-            str, Header(description="respond-async asks for a job, whatever the photo's size.")
+            str,
+            Header(
+                description="respond-async asks for a job, wait for the painting itself, whatever "
+                "the photo's size."
+            ),
         ] = "",
     ) -> Response:
         """A form with the file `photo`, or the file itself as the body."""
-        wants_job = "respond-async" in prefer.lower()
-        order, is_job = await desk.take(request, wishes, wants_job)
+        words = {word.partition("=")[0].strip() for word in prefer.lower().split(",")}
+        wants_job = "respond-async" in words
+        order, is_job = await desk.take(request, wishes, wants_job, "wait" in words)
         if not is_job:
             return await desk.painting(request, order)
         headers = {"location": f"/v1/paintings/{order.id}"}
-        left = min(limits.longest_pause, orders.seconds_left(order) or 0)
-        headers["retry-after"] = f"{max(1, round(left))}"
+        headers["retry-after"] = f"{orders.pause_for(order):.0f}"
         if wants_job:
             headers["preference-applied"] = "respond-async"
         return JSONResponse(_job(orders, order).model_dump(), 202, headers)
@@ -164,7 +168,8 @@ def _add_routes(
         order = orders.find(id)
         if order.result is None or order.state != "done":
             why = f"failed: {order.error}" if order.error else "is not done; ask again later."
-            raise RefusedError(409, f"this painting {why}", "not done")
+            pause = None if order.error else orders.pause_for(order)
+            raise RefusedError(409, f"this painting {why}", "not done", pause)
         order.fetched = True
         return desk.picture(order)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import signal
 import webbrowser
 from dataclasses import replace
@@ -60,7 +61,8 @@ def serve(
     key
         What requests have to bring, as Authorization: Bearer KEY.
     allow_host
-        Name under which the server is reached, as paint.example.org; may be given again.
+        Name under which the server is reached, as paint.example.org; may be given again. Without
+        any, a server at another address than this computer's own answers to every name.
     max_bytes
         Of a photo's file.
     max_pixels
@@ -86,7 +88,16 @@ def serve(
         if not least <= value <= most:
             raise UsageError(f"{name} {value} found; give a number from {least} to {most:,}.")
     if key is not None and not (key.isascii() and key.isprintable() and key.strip() == key != ""):
-        raise UsageError("an odd --key found; give one of letters, digits and signs of ASCII.")
+        raise UsageError(
+            "an empty or odd key found in --key or PLEINAIR_KEY; give one of letters, digits and "
+            "signs of ASCII, or none."
+        )
+    for name in allow_host:
+        if name != "*" and not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]", name):
+            raise UsageError(
+                f"--allow-host {name!r} found; give a host's name alone, as paint.example.org, or "
+                "'*' for any."
+            )
     size = size_of(max_bytes, "--max-bytes", 1)
     limits = replace(
         SERVE,

@@ -10,7 +10,7 @@ import { saveAll } from "./saving.js";
 import { Work } from "./work.js";
 
 const part = (id) => document.getElementById(id);
-const open = { works: [], selected: null };
+const open = { works: [], selected: null, chosen: false };
 let controls, easel, frames, compare, label;
 let due = false; // whether a rendering is on its way
 
@@ -40,7 +40,10 @@ async function start() {
 function build(engine) {
   controls = new Controls(engine.painters, asked);
   easel = new Easel(engine, changed);
-  frames = new Frames(select, remove);
+  frames = new Frames((work) => {
+    open.chosen = true; // by the person, so that nothing else takes its place
+    select(work);
+  }, remove);
   compare = new Compare((zoomed) => label?.zoom(zoomed, compare.zoomable));
   label = new Label(controls);
   part("privacy").textContent = part("promise").textContent = engine.privacy;
@@ -68,6 +71,11 @@ function add(files) {
   select(open.works[0]);
   render();
   part("title").focus(); // what had it is hidden now
+}
+
+/** Whether nothing of a work can be seen but why. */
+function empty(work) {
+  return work?.state === "failed" && !work.shown;
 }
 
 function select(work) {
@@ -130,6 +138,7 @@ async function save() {
 /** Keys of the picture, which nothing else has use for. */
 function key(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || !open.selected) return;
+  if (event.key === "Escape") compare.leaveZoom();
   const { target } = event;
   if (target !== document.body && !target.closest(".work, #frames")) return;
   if (event.key === "b") compare.flip();
@@ -144,6 +153,7 @@ function changed(work) {
     if (work.state === "painted" && work.finished) say(`${work.title} is painted.`);
     if (work.state === "painting" && !work.done) say(`${work.title} is being painted.`);
     if (work.state === "failed" && work !== open.selected) say(`${work.title}: ${work.note}`);
+    if (work.state === "painted" && !open.chosen && empty(open.selected)) select(work);
     if (work.state === "stopped") say(`${work.title} was stopped.`);
   }
   if (due) return;

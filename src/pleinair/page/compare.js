@@ -48,6 +48,10 @@ export class Compare {
     return Boolean(this.work?.photo && this.work.shown);
   }
 
+  leaveZoom() {
+    if (this.zoom) this.#zoomTo(false);
+  }
+
   /** Whether the picture has more pixels than the wall shows of it. */
   get zoomable() {
     const dots = this.view.clientWidth * devicePixelRatio;

@@ -99,6 +99,7 @@ export class Easel {
     if (work.gone) return;
     if (error.name !== "AbortError") {
       work.wanted = null;
+      work.takeBack();
       this.#become(work, "failed", error.message);
     } else if (work.wanted && work !== this.first) {
       this.#become(work, "waiting"); // it goes on when its turn comes again

@@ -17,23 +17,26 @@ export class Label {
     put(part("size"), work.copied ? "" : size(work));
     put(part("manner"), finished ? manner(finished) : state(work));
     const failed = work.state === "failed";
-    put(part("trouble"), failed ? work.note : "");
+    put(part("trouble"), failed ? sentence(work.note) : "");
     part("again").hidden = !failed && work.state !== "stopped";
     put(part("again"), failed ? "Try again" : "Paint it");
+    // After a failure the painting before still hangs: it can be had, too.
+    const kept = finished ?? (failed && !work.sketched ? work.done : null);
     const link = part("download");
-    link.hidden = !finished;
-    if (!finished) {
+    link.hidden = !kept;
+    if (!kept) {
       link.removeAttribute("href");
       return;
     }
-    if (link.getAttribute("href") !== finished.address) link.href = finished.address;
-    link.download = finished.name;
+    if (link.getAttribute("href") !== kept.address) link.href = kept.address;
+    link.download = kept.name;
   }
 
   zoom(zoomed, possible) {
     const button = part("zoom");
     button.hidden = !zoomed && !possible;
     button.setAttribute("aria-pressed", zoomed);
+    put(button, zoomed ? "Show all of it" : "Zoom to 100%");
   }
 }
 
@@ -49,8 +52,8 @@ export function pace(work) {
 }
 
 function told(work) {
-  if (work.state === "waiting") return "waiting for its turn";
-  if (!work.part) return work.note || "painting";
+  if (work.state === "waiting") return "Waiting for its turn";
+  if (!work.part) return work.note || "Painting";
   const left = secondsLeft(work);
   const percent = `${Math.round(100 * work.part)}%`;
   return left > 1 ? `${percent}, about ${duration(left)} left` : percent;
@@ -89,6 +92,10 @@ function manner({ look, seconds, shown }) {
 function state(work) {
   if (work.state === "stopped") return "stopped";
   return work.sketched ? "a sketch, the painting follows" : "";
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function put(element, text) {

@@ -8,6 +8,12 @@ const LONGEST_WAIT = 60; // seconds before a busy server is asked again
 const KEY = "pleinair-key";
 const GONE = "The server does not answer; see whether it still runs and try again.";
 
+// A key that is written behind the address of a page that is open already.
+addEventListener("hashchange", () => {
+  const before = sessionStorage.getItem(KEY);
+  if (takeKey() !== before) location.reload();
+});
+
 /** The engine that this server offers. Throws Error with a sentence where there is none. */
 export async function open() {
   const server = new Server(takeKey());
@@ -30,7 +36,7 @@ function takeKey() {
     sessionStorage.setItem(KEY, given);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  return sessionStorage.getItem(KEY);
+  return given ?? sessionStorage.getItem(KEY);
 }
 
 function privacy() {
@@ -74,7 +80,7 @@ class Server {
       const response = await this.#asked(path, options);
       if (response.status !== 429) return response;
       const wait = Number(response.headers.get("Retry-After")) || 1;
-      progress(0, "waiting for a place");
+      progress(0, "Waiting for a place");
       await pause(1000 * Math.min(Math.max(wait, 0.25), LONGEST_WAIT), options.signal);
     }
   }
@@ -112,7 +118,8 @@ class Server {
 
 async function sentence(response) {
   if (response.status === 401) {
-    return "This server asks for a key; open the page by the address that ends in #key= and the key.";
+    const why = sessionStorage.getItem(KEY) ? "The key is not this server’s" : "This server asks for a key";
+    return `${why}; open the page by the address that ends in #key= and the key.`;
   }
   const said = await response.json().catch(() => ({}));
   if (typeof said.detail === "string") return said.detail;
@@ -179,7 +186,7 @@ async function followed(server, job, signal, progress, photo) {
 }
 
 function place(ahead) {
-  return ahead > 0 ? `waiting for a place, ${ahead} before it` : "waiting for a place";
+  return ahead > 0 ? `Waiting for a place, ${ahead} before it` : "Waiting for a place";
 }
 
 function finished(response, blob, state, photo) {

@@ -69,6 +69,12 @@ export class Work {
   /** Back to the painting that was there before other ones were asked for. */
   restore() {
     this.look = { ...this.done.look };
+    this.takeBack();
+  }
+
+  /** Show the painting before, where a new one came only as far as a sketch. */
+  takeBack() {
+    if (!this.done) return;
     this.#show(this.done.shown);
     this.sketched = null;
   }
