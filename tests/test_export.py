@@ -14,7 +14,7 @@ from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.recipes import spec_from_dict
 
-from .conftest import tiny
+from .conftest import REPOSITORY, tiny
 
 
 @pytest.fixture(scope="module", params=sorted(RECIPES))
@@ -55,6 +55,12 @@ def test_the_file_says_what_it_is(exported):
     assert model.graph.output[0].name == "painting"
     assert [d.dim_value for d in shape[:2]] == [1, 3]
     assert all(d.dim_param for d in shape[2:])
+
+
+def test_the_file_says_nothing_of_the_machine_that_wrote_it(exported):
+    data = exported[2].read_bytes()
+    for trace in (b'File "', b"stack_trace", str(REPOSITORY).encode(), b".py"):
+        assert trace not in data
 
 
 def test_a_graph_that_disagrees_is_not_written(tmp_path, monkeypatch):

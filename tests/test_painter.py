@@ -324,6 +324,10 @@ def test_a_bad_photo_is_an_image_error():
 # --- the painter that ships -------------------------------------------------------------------
 
 
+def test_monet_says_nothing_of_the_machine_that_wrote_it():
+    assert b'File "' not in hub.find("monet").read_bytes()
+
+
 def test_monet_has_its_card(monet):
     assert hub.names() == ["monet"]
     run, names, steps = monet.card, [], 0

@@ -127,4 +127,17 @@ def _traced(network: nn.Module, multiple: int) -> Any:
         )
     if program is None:
         raise ExportError("torch.onnx gave no graph.")
-    return add_modes(program.model_proto)
+    return add_modes(_bare(program.model_proto))
+
+
+def _bare(model: Any) -> Any:
+    """The model without what its tracing left: paths and code of this machine, at every node."""
+    graph = model.graph
+    for entry in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        entry.doc_string = ""
+        del entry.metadata_props[:]
+    for function in model.functions:
+        for entry in (function, *function.node):
+            entry.doc_string = ""
+            del entry.metadata_props[:]
+    return model
