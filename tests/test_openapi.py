@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import schemathesis
 import torch
 from hypothesis import HealthCheck, settings
@@ -26,6 +27,11 @@ CONFIG = schemathesis.Config.from_path(Path(__file__).with_name("schemathesis.to
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 
+@pytest.fixture(autouse=True)
+def _denormals():
+    torch.set_flush_denormal(False)  # a training before may have left it to this thread
+
+
 @schema.parametrize()
 @settings(
     max_examples=15,
@@ -34,5 +40,4 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
     suppress_health_check=list(HealthCheck),
 )
 def test_the_document_is_honest(case):
-    torch.set_flush_denormal(False)  # which a training before may have left to this thread
     case.call_and_validate()
