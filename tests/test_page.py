@@ -540,18 +540,6 @@ def test_what_hangs_can_be_had_though_a_new_painting_fails(visit):
     assert one.download()[1] == first
 
 
-def test_a_good_photo_takes_the_place_of_a_bad_one(visit):
-    one = visit().open()
-    one.add(file("bad.jpg", b"no picture"), file("good.jpg", jpeg()))
-    one.hangs(1)
-    one.reads("#title", "^good$")
-    one.page.locator("#frames button").first.click()
-    one.reads("#trouble", "^[A-Z].*\\.$")
-    one.add(file("more.jpg", jpeg(seed=1)))
-    one.hangs(2)
-    one.reads("#title", "^bad$")  # which was chosen
-
-
 def test_a_key_may_be_written_behind_the_address_of_the_open_page(browser, monet):
     with running(monet, key="of-this-test") as port:
         one = Visit(browser, f"http://127.0.0.1:{port}/")

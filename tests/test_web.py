@@ -778,7 +778,7 @@ def test_a_file_in_another_field_is_named():
     with client() as made:
         answer = made.post("/v1/paintings", files={"file": ("a.jpg", jpeg(), "image/jpeg")})
         assert answer.status_code == 422
-        assert answer.json()["detail"] == "the file is in the field 'file'; send it as photo."
+        assert answer.json()["detail"] == "no file named photo but 'file' found; name it photo."
 
 
 def test_a_folder_alone_has_to_hold_a_painter(tmp_path):

@@ -145,7 +145,7 @@ class _Form:
 
     def upload(self) -> Upload:
         if self._photo is None:
-            raise RefusedError(422, "the form has no file in the field photo; send one.", "empty")
+            raise RefusedError(422, "the form has no file named photo; send one.", "empty")
         return Upload(self._photo.joined(), self._file_name, self._fields)
 
     def part_begin(self) -> None:
@@ -180,7 +180,7 @@ class _Form:
             return
         if b"filename" in options:
             raise RefusedError(
-                422, f"the file is in the field {name[:80]!r}; send it as photo.", "settings"
+                422, f"no file named photo but {name[:80]!r} found; name it photo.", "settings"
             )
         if name in self._fields:
             raise RefusedError(422, f"two fields named {name[:80]!r} found; send one.", "settings")

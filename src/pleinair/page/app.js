@@ -153,7 +153,6 @@ function changed(work) {
     if (work.state === "painted" && work.finished) say(`${work.title} is painted.`);
     if (work.state === "painting" && !work.done) say(`${work.title} is being painted.`);
     if (work.state === "failed" && work !== open.selected) say(`${work.title}: ${work.note}`);
-    if (work.state === "painted" && !open.chosen && empty(open.selected)) select(work);
     if (work.state === "stopped") say(`${work.title} was stopped.`);
   }
   if (due) return;
