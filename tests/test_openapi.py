@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import schemathesis
-import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -25,11 +23,6 @@ for kind in [*answers.TYPES.values(), "application/octet-stream"]:
     schemathesis.openapi.media_type(kind, PHOTOS)
 CONFIG = schemathesis.Config.from_path(Path(__file__).with_name("schemathesis.toml"))
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
-
-
-@pytest.fixture(autouse=True)
-def _denormals():
-    torch.set_flush_denormal(False)  # a training before may have left it to this thread
 
 
 @schema.parametrize()

@@ -10,7 +10,7 @@ import { saveAll } from "./saving.js";
 import { Work } from "./work.js";
 
 const part = (id) => document.getElementById(id);
-const open = { works: [], selected: null, chosen: false };
+const open = { works: [], selected: null };
 let controls, easel, frames, compare, label;
 let due = false; // whether a rendering is on its way
 
@@ -40,10 +40,7 @@ async function start() {
 function build(engine) {
   controls = new Controls(engine.painters, asked);
   easel = new Easel(engine, changed);
-  frames = new Frames((work) => {
-    open.chosen = true; // by the person, so that nothing else takes its place
-    select(work);
-  }, remove);
+  frames = new Frames(select, remove);
   compare = new Compare((zoomed) => label?.zoom(zoomed, compare.zoomable));
   label = new Label(controls);
   part("privacy").textContent = part("promise").textContent = engine.privacy;
@@ -71,11 +68,6 @@ function add(files) {
   select(open.works[0]);
   render();
   part("title").focus(); // what had it is hidden now
-}
-
-/** Whether nothing of a work can be seen but why. */
-function empty(work) {
-  return work?.state === "failed" && !work.shown;
 }
 
 function select(work) {
