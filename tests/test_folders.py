@@ -260,7 +260,7 @@ def test_small_photos_side_by_side_and_large_ones_alone(photos, tmp_path, monkey
     statuses("monet", [photos], tmp_path / "small")
     assert loaded == [(1, 4)]
     assert 2 <= most[0] <= 4
-    monkeypatch.setattr(folders, "FOLDERS", type(FOLDERS)(small_pixels=10))
+    monkeypatch.setattr(easel, "FOLDERS", type(FOLDERS)(small_pixels=10))
     loaded.clear()
     most[0] = 0
     statuses("monet", [photos], tmp_path / "large")

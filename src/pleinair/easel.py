@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pleinair import brushwork, files, hub, images, memory, resampling
 from pleinair.errors import ImageError
@@ -16,6 +17,7 @@ from pleinair.painter import Painter
 from pleinair.settings import FOLDERS, PAINT, Look, PaintOptions
 
 Shown = Picture | Animation
+Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,28 @@ class Waiting:
     size: tuple[int, int]
 
 
-Told = Callable[[float], None]  # part of one painting that is done, 0 to 1
+class Share(NamedTuple):
+    """What of a machine a photo takes.
+
+    threads: 0 takes every core. shares: how many such photos there may be side by side.
+    """
+
+    places: int
+    threads: int
+    shares: int
+
+
+def share(size: tuple[int, int], cores: int, jobs: int | None, few: bool) -> Share:
+    """The part of a machine for a photo of (width, height).
+
+    jobs: photos at once, a place each; None: small ones side by side, one place and core each, and
+    large ones alone. few: fewer photos than cores, which are done sooner with all cores for each.
+    """
+    if jobs is not None:
+        return Share(1, 0 if jobs == 1 else max(1, cores // jobs), jobs)
+    if few or size[0] * size[1] > FOLDERS.small_pixels:
+        return Share(cores, 0, 1)
+    return Share(1, 1, cores)
 
 
 def load(

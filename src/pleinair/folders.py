@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pleinair import easel, files, tree
+from pleinair.easel import Share
 from pleinair.errors import OutputError, PleinairError
 from pleinair.ledger import Entry, Ledger, mark_of
 from pleinair.painter import Painter, check_target
@@ -79,7 +80,7 @@ class Studio:
         self._jobs = jobs
         self._cores = easel.cores()
         self._settings = easel.settings(painter, look, options)
-        self._loaded: dict[tuple[int, bool], Painter] = {}
+        self._loaded: dict[tuple[Share, bool], Painter] = {}
         self._loading = threading.Lock()
         self._ledgers: dict[Path, Ledger] = {}
         self._threads: list[threading.Thread] = []
@@ -185,24 +186,20 @@ class Studio:
 
     def place(self, size: tuple[int, int], count: int) -> tuple[int, Painter]:
         """How many places a picture of this size takes, and the painter to paint it there."""
-        if self._jobs is not None:
-            return 1, self._load(max(1, self._cores // self._jobs), self._jobs, count)
-        width, height = size
-        # Fewer photos than cores are done sooner with all cores for each.
-        if count < self._cores or width * height > FOLDERS.small_pixels:
-            return self._cores, self._load(self._cores, 1, count)
-        return 1, self._load(1, self._cores, count)
+        share = easel.share(size, self._cores, self._jobs, few=count < self._cores)
+        return share.places, self._load(share, count)
 
-    def _load(self, threads: int, shares: int, count: int) -> Painter:
+    def _load(self, share: Share, count: int) -> Painter:
         if isinstance(self._painter, Painter):
             return self._painter
         with self._loading:
-            key = threads, count > 1
+            key = share, count > 1
             if key not in self._loaded:
-                every = 0 if threads == self._cores else threads
                 # While one is painted, others are decoded and encoded.
                 ahead = FOLDERS.bytes_ahead if count > 1 else 0
-                self._loaded[key] = easel.load(self._painter, every, self._options, shares, ahead)
+                self._loaded[key] = easel.load(
+                    self._painter, share.threads, self._options, share.shares, ahead
+                )
             return self._loaded[key]
 
     def commit(self, tasks: list[Task]) -> Iterator[tuple[Task, Done]]:

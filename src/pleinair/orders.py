@@ -14,6 +14,7 @@ from typing import Literal
 
 from pleinair import easel, images, refusals
 from pleinair.belts import Places
+from pleinair.easel import Share
 from pleinair.errors import PleinairError
 from pleinair.images import Animation
 from pleinair.refusals import RefusedError
@@ -254,19 +255,14 @@ class Orders:
         try:
             title = self.shelf.find(None)
             for size in ((1, 1), (FOLDERS.small_pixels, 2)):
-                self.shelf.load(title, *self._way(size, alone=False)[1:])
+                self.shelf.load(title, self._share(size, alone=False))
         except Exception:
             _log.exception("the painter cannot be loaded")
             return
         self.ready = True
 
-    def _way(self, size: tuple[int, int], alone: bool) -> tuple[int, int, int]:
-        """How many places a photo takes, on how many threads, and how many share the memory."""
-        if self._jobs is not None:
-            return 1, max(1, self._cores // self._jobs), self._jobs
-        if alone or size[0] * size[1] > FOLDERS.small_pixels:
-            return self.places, 0, 1
-        return 1, 1, self.places
+    def _share(self, size: tuple[int, int], alone: bool) -> Share:
+        return easel.share(size, self._cores, self._jobs, few=alone)
 
     def _work(self) -> None:
         while True:
@@ -277,8 +273,8 @@ class Orders:
                         return
                     order = self._line[0]
                     alone = len(self._line) == 1 and not self._painting
-                way = self._way(order.size, alone)
-                self._places.take(way[0])
+                share = self._share(order.size, alone)
+                self._places.take(share.places)
                 with self._changed:
                     # It may have been cancelled while others were painted.
                     mine = order in self._line
@@ -290,14 +286,14 @@ class Orders:
                         order.state = "painting"
             try:
                 if mine:
-                    self._paint(order, way)
+                    self._paint(order, share)
             finally:
-                self._places.give(way[0])
+                self._places.give(share.places)
 
-    def _paint(self, order: Order, way: tuple[int, int, int]) -> None:
+    def _paint(self, order: Order, share: Share) -> None:
         error: RefusedError | None = None
         try:
-            order.result = self._painted(order, way)
+            order.result = self._painted(order, share)
         except CancelledError:
             error = RefusedError(409, "cancelled.", "cancelled")
         except (PleinairError, MemoryError) as found:
@@ -309,11 +305,11 @@ class Orders:
         with self._changed:
             self._painting.remove(order)
             if error is None:
-                measured = order.seconds * way[0] / self.places / _megapixels(order)
+                measured = order.seconds * share.places / self.places / _megapixels(order)
                 self._rate += 0.2 * (measured - self._rate)
             self._end(order, "failed" if error else "done", error)
 
-    def _painted(self, order: Order, way: tuple[int, int, int]) -> bytes:
+    def _painted(self, order: Order, share: Share) -> bytes:
         ask, most = order.ask, self.limits.pixels
 
         def told(part: float) -> None:
@@ -324,7 +320,7 @@ class Orders:
             order.progress = min(max(part, 0.0), 1.0)
 
         told(0.0)
-        painter = self.shelf.load(ask.title, *way[1:])
+        painter = self.shelf.load(ask.title, share)
         shown = images.read_any(order.content, "the photo")
         if isinstance(shown, Animation):
             width, height = shown.size

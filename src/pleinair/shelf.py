@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pleinair import easel, files, hub
+from pleinair.easel import Share
 from pleinair.errors import PainterError, PleinairError
 from pleinair.ledger import Mark, mark_of
 from pleinair.painter import Painter
@@ -68,7 +69,7 @@ class Shelf:
         self._looked = float("-inf")
         self._known: dict[Path, tuple[Mark, Title | None]] = {}
         self._titles: dict[str, Title] = {}
-        self._loaded: OrderedDict[tuple[Path, Mark | None, int, int], Painter] = OrderedDict()
+        self._loaded: OrderedDict[tuple[Path, Mark | None, Share], Painter] = OrderedDict()
         self._look()
         mine = [one for one in self._titles.values() if one.path and one.path.parent == folder]
         if not self._titles or (alone and not mine):
@@ -111,19 +112,16 @@ class Shelf:
             raise PainterError(f"painter {str(name)[:80]!r} is unknown; use {known}.")
         return found
 
-    def load(self, title: Title, threads: int, shares: int) -> Painter:
-        """A painter for one of `shares` places side by side. threads: 0 takes every core.
-
-        Raises PainterError where its file is gone.
-        """
+    def load(self, title: Title, share: Share) -> Painter:
+        """A painter for a share of the machine. Raises PainterError where its file is gone."""
         if title.path is None:
             assert self._given is not None  # noqa: S101 -- only its title has no path
             return self._given
-        key = title.path, title.mark, threads, shares
+        key = title.path, title.mark, share
         with self._lock:
             if key not in self._loaded:
                 self._loaded[key] = easel.load(
-                    title.path, threads, self._options, shares, FOLDERS.bytes_ahead
+                    title.path, share.threads, self._options, share.shares, FOLDERS.bytes_ahead
                 )
                 ways = 2  # alone, and side by side
                 while len(self._loaded) > ways * self._limits.painters_kept:

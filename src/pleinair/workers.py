@@ -110,7 +110,6 @@ class Line:
         self._look, self._options = look, options
         self._meter = Meter(len(todo), told)
         self._places = Places(places)
-        self._beside = places > 1
         budget = options.memory
         ahead = min(FOLDERS.bytes_ahead, budget // 8) if budget else FOLDERS.bytes_ahead
         self._read: Belt[tuple[Task, Shown | Waiting]] = Belt(
@@ -168,7 +167,7 @@ class Line:
 
     def _reading(self) -> None:
         # Who paints side by side decodes small photos: one thread more than cores slows them all.
-        fetch = easel.fetch if self._beside else easel.read
+        fetch = easel.fetch if self._places.count > 1 else easel.read
         for task in self._todo:
             start = time.perf_counter()
             try:
@@ -228,11 +227,11 @@ class Line:
         self._painted.put(task, easel.held(painting) if task.painting else len(task.data))
 
     def _encode(self, task: Task) -> None:
-        if task.painting is None:
+        painting, task.painting = task.painting, None  # not held on to, whatever comes
+        if painting is None:
             return
         start = time.perf_counter()
-        task.data = easel.encode(task.painting, task.job.target, self._options)
-        task.painting = None
+        task.data = easel.encode(painting, task.job.target, self._options)
         seconds = round(task.done.seconds + time.perf_counter() - start, 3)
         task.done = replace(task.done, seconds=seconds)
 
