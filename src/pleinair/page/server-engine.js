@@ -36,7 +36,7 @@ function takeKey() {
     sessionStorage.setItem(KEY, given);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  return given ?? sessionStorage.getItem(KEY);
+  return sessionStorage.getItem(KEY);
 }
 
 function privacy() {
