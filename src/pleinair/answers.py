@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from pleinair import images
 from pleinair.orders import Order
-from pleinair.settings import LOOK, PAINT
+from pleinair.settings import LOOK, PAINT, PICTURE_SUFFIXES
 
 # By Pillow's names of formats.
 TYPES = {
@@ -127,11 +127,9 @@ class Health(BaseModel):
 
 def accept() -> str:
     """Types of pictures that are read, as an <input type=file> takes them."""
-    found = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/tiff", "image/bmp"]
-    found += ["image/gif", ".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
-    found += [".gif"]
-    if images.suffix_for("HEIF") != ".jpg":
-        found += ["image/heic", "image/heif", ".heic", ".heif"]
+    found = [*TYPES.values(), *sorted(PICTURE_SUFFIXES)]
+    if images.suffix_for("HEIF") == ".jpg":  # those are neither read nor written
+        found = [one for one in found if one not in ("image/heic", ".heic", ".heif", ".hif")]
     return ",".join(found)
 
 
@@ -177,6 +175,11 @@ PICTURE_HEADERS: dict[str, Any] = {
         "description": "That reading, painting and encoding took.",
         "schema": {"type": "number"},
     },
+}
+PICTURE: dict[str, Any] = {
+    "description": "The painting.",
+    "content": PICTURES,
+    "headers": PICTURE_HEADERS,
 }
 JOB_HEADERS: dict[str, Any] = {
     "Location": {"description": "Of the job.", "schema": {"type": "string"}},

@@ -15,21 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pleinair import refusals
 from pleinair.counters import Counters
 from pleinair.refusals import RefusedError
-from pleinair.settings import SERVE
+from pleinair.settings import PAGE_HEADERS, SERVE
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("*",)
-POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self' blob:; worker-src 'self' blob:; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_ALWAYS = {
-    b"content-security-policy": POLICY.encode(),
-    b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-resource-policy": b"same-origin",
-}
+_ALWAYS = {name.lower().encode(): value.encode() for name, value in PAGE_HEADERS.items()}
 _PROBES = ("/healthz", "/readyz")
 _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "TRACE")
 

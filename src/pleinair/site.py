@@ -24,7 +24,7 @@ from pleinair.errors import OutputError, PainterError, UsageError
 from pleinair.npm import Told
 from pleinair.painter import Painter
 from pleinair.runtime import TwoModes
-from pleinair.settings import PAINT, SITE
+from pleinair.settings import PAGE_HEADERS, PAGE_POLICY, PAGE_TYPES, PAINT, SITE
 
 PAGE = Path(__file__).with_name("page")
 MARK = "pleinair-site.json"
@@ -34,24 +34,11 @@ HEADERS = {
     # Threads need the first two.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "frame-ancestors 'none'",  # which a page cannot say itself
+    **PAGE_HEADERS,
 }
-POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self' blob:; worker-src 'self' blob:; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'none'"
-)
 _LEFT_OUT = {"server-engine.js", "sw.js"}
 _ENGINE = re.compile(r'(<meta\s+name="pleinair-engine"\s+content=")[^"]*(")')
 _UNFILLED = "const SITE = null;"
-_TYPES = {
-    ".js": "text/javascript",
-    ".mjs": "text/javascript",
-    ".webmanifest": "application/manifest+json",
-}
 _LICENCES = f"""\
 pleinair is licensed under the Apache License 2.0.
 {SITE.runtime} {SITE.runtime_version}, in ort/, is Copyright (c) Microsoft Corporation, and licensed
@@ -116,7 +103,7 @@ def _index(text: str) -> str:
     text, changed = _ENGINE.subn(r"\1./browser-engine.js\2", text)
     if changed != 1 or "<head>" not in text:
         raise ValueError("index.html names no engine.")
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{PAGE_POLICY}">'
     return text.replace("<head>", f"<head>\n{policy}", 1)
 
 
@@ -217,7 +204,7 @@ def _service_worker(content: Files, groups: dict[str, dict[str, str]]) -> bytes:
         sums = [hashlib.sha256(data).hexdigest()]
         if name.endswith(".gz"):
             sums.append(hashlib.sha256(gzip.decompress(data)).hexdigest())
-        type_ = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or ""
+        type_ = PAGE_TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or ""
         known[name] = {
             "sha256": sums,
             "type": "application/octet-stream" if name.endswith(".gz") else type_,
@@ -234,8 +221,7 @@ def _service_worker(content: Files, groups: dict[str, dict[str, str]]) -> bytes:
 
 def _headers() -> bytes:
     """What Netlify and Cloudflare Pages send with every file."""
-    lines = HEADERS | {"Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'"}
-    lines["Cache-Control"] = "no-cache"
+    lines = HEADERS | {"Cache-Control": "no-cache"}
     return ("/*\n" + "".join(f"  {name}: {value}\n" for name, value in lines.items())).encode()
 
 

@@ -24,7 +24,7 @@ from pleinair.guard import LOOPBACK, Guard
 from pleinair.orders import Order, Orders
 from pleinair.painter import Painter
 from pleinair.refusals import RefusedError
-from pleinair.settings import PAINT, PAINT_OPTIONS, SERVE, PaintOptions, ServeSettings
+from pleinair.settings import PAGE_TYPES, PAINT, PAINT_OPTIONS, SERVE, PaintOptions, ServeSettings
 from pleinair.shelf import Shelf
 
 PAGE = Path(__file__).parent / "page"
@@ -106,11 +106,7 @@ def _add_routes(
         summary="Paint a photo",
         response_class=Response,
         responses={
-            200: {
-                "description": "The painting.",
-                "content": answers.PICTURES,
-                "headers": answers.PICTURE_HEADERS,
-            },
+            200: answers.PICTURE,
             202: {
                 "description": "A job, for a large photo or where the client prefers one.",
                 "model": Job,
@@ -156,11 +152,7 @@ def _add_routes(
         summary="The painting of a job",
         response_class=Response,
         responses={
-            200: {
-                "description": "The painting.",
-                "content": answers.PICTURES,
-                "headers": answers.PICTURE_HEADERS,
-            },
+            200: answers.PICTURE,
             **answers.problems((400, 401, 404, 409)),
         },
     )
@@ -320,10 +312,8 @@ class _Page:
     """The page's folder at /."""
 
     def __init__(self, folder: Path) -> None:
-        mimetypes.add_type("application/manifest+json", ".webmanifest")
-        mimetypes.add_type("text/javascript", ".js")
-        mimetypes.add_type("text/javascript", ".mjs")
-        mimetypes.add_type("application/wasm", ".wasm")
+        for suffix, kind in PAGE_TYPES.items():
+            mimetypes.add_type(kind, suffix)
         self._folder = folder
         self._files = StaticFiles(directory=folder, html=True, check_dir=False)
 
