@@ -9,6 +9,7 @@ Adversarial = Literal["lsgan", "bce", "hinge"]
 DiscriminatorNorm = Literal["none", "instance", "affine"]
 Decay = Literal["linear", "cosine"]
 Direction = Literal["both", "painting"]
+Order = Literal["lab", "pix2pix"]
 
 
 # --- networks -------------------------------------------------------------------------------
@@ -16,21 +17,33 @@ Direction = Literal["both", "painting"]
 
 @dataclass(frozen=True)
 class UNetSpec:
-    """The lab's generator: 8 stride-2 blocks down, 8 up, skips; takes multiples of 256 pixels."""
+    """The lab's generator: 8 stride-2 blocks down, 8 up, skips; takes multiples of 256 pixels.
+
+    order: lab: convolution, norm, activation, and skips are activated; pix2pix, as its authors
+    published it: activation, convolution with a bias, norm, and no norm in the innermost block.
+    """
 
     channels: int = 64
     depth: int = 8
     dropout: float = 0.5
     slope: float = 0.3  # Keras' LeakyReLU default
     norm_epsilon: float = 1e-3  # tensorflow_addons' InstanceNormalization default
+    order: Order = "lab"
 
 
 @dataclass(frozen=True)
 class ResNetSpec:
-    """The paper's generator: 7x7, two down, residual blocks, two up, 7x7; multiples of 4 pixels."""
+    """The paper's generator: 7x7, two down, residual blocks, two up, 7x7; multiples of 4 pixels.
+
+    blur_down, blur_up: convolutions of stride 1 with an anti-aliasing blur behind or before them,
+    as CUT has them. affine: norms with a scale and a bias of their own.
+    """
 
     channels: int = 64
     blocks: int = 9
+    blur_down: bool = False
+    blur_up: bool = False
+    affine: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""Networks that other programs trained, read without those programs: what is in a file, exactly.
+
+A reader says whether a file or folder is of its kind by looking at it, not at its name, and then
+finds every generator in it. What a network is follows from its weights' shapes and order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pleinair.errors import PainterError
+from pleinair.weights import Weights
+
+Way = Literal["painting", "photo", "unknown"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One generator of a file.
+
+    name: what the file calls it, as `monet_generator` or `netG_A`; empty where it has no name.
+    way: what it makes, by that name or by the file's: a painting of a photo, or the other way.
+    weights: its spec, its arrays by the parameter names of `networks.build(spec)`, and a card that
+    says what it was read from.
+    """
+
+    name: str
+    way: Way
+    weights: Weights
+
+
+class Reader(Protocol):
+    """One kind of file. head: its first bytes; empty for a folder."""
+
+    def knows(self, path: Path, head: bytes) -> bool:
+        """Whether this is of its kind."""
+
+    def read(self, path: Path) -> list[Found]:
+        """All generators in it. Raises PainterError, MissingExtraError."""
+
+
+def readers() -> list[Reader]:
+    """Every kind that can be read, the surest signs first."""
+    return []
+
+
+def networks(path: Path) -> list[Found]:
+    """All generators in a file or folder. Raises PainterError, MissingExtraError."""
+    try:
+        head = b"" if path.is_dir() else _head(path)
+    except OSError as error:
+        raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
+    for reader in readers():
+        if reader.knows(path, head):
+            return reader.read(path)
+    raise PainterError(
+        f"{path} is of no kind that is known; give a Keras .h5, .weights.h5 or .keras, a "
+        "TensorFlow SavedModel or checkpoint, a PyTorch .pth, .safetensors, or an .onnx file."
+    )
+
+
+def read(path: Path, name: str | None = None) -> Found:
+    """The generator of this name, or the one that makes paintings.
+
+    Raises PainterError where there is none, or several between which nothing decides.
+    """
+    found = networks(path)
+    names = ", ".join(one.name for one in found)
+    if name is not None:
+        found = [one for one in found if one.name == name]
+        if not found:
+            raise PainterError(f"{path} holds no network {name!r}; it holds {names}.")
+    elif len(found) > 1:
+        found = [one for one in found if one.way == "painting"] or found
+    if len(found) != 1:
+        raise PainterError(f"{path} holds {names or 'no generator'}; name one with --network.")
+    return found[0]
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512)
