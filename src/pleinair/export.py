@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import tempfile
 from pathlib import Path
@@ -34,15 +33,18 @@ def export_run(run: Path, target: Path, force: bool = False, **about: str) -> fl
     source = run / "painter.safetensors" if run.is_dir() else run
     if not source.is_file():
         raise CheckpointError(f"{run} holds no painter yet; train until the first checkpoint.")
-    loaded = weights.load(source)
-    network = build(loaded.spec)
+    painter = weights.load(source).carded(**about)
+    return export(network_of(painter), painter.spec, painter.card, target)
+
+
+def network_of(painter: Weights) -> nn.Module:
+    """The network that paints with these weights. Raises CheckpointError for those of another."""
+    network = build(painter.spec)
     try:
-        network.load_state_dict({k: torch.from_numpy(v) for k, v in loaded.arrays.items()})
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in painter.arrays.items()})
     except RuntimeError as error:
-        raise CheckpointError(f"{source} does not fit its own spec ({error}).") from error
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    card = {**loaded.card, "exported": today, **{k: v for k, v in about.items() if v}}
-    return export(network, loaded.spec, card, target)
+        raise CheckpointError(f"what was loaded does not fit its own spec ({error}).") from error
+    return network.eval()
 
 
 def export(network: nn.Module, spec: Spec, card: dict[str, Any], target: Path) -> float:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +78,25 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+@contextlib.contextmanager
+def placing(path: Path) -> Iterator[Path]:
+    """A path beside `path`, of its name, at which to write a file or a folder that takes its place.
+
+    For what other libraries write: a rename when all went well, nothing otherwise. Raises OSError.
+    """
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as hidden:
+        place = Path(hidden, path.name)
+        yield place
+        found = [place, *place.rglob("*")] if place.is_dir() else [place]
+        for error in sync_all(found):
+            if error is not None:
+                raise error
+        if path.is_dir():  # a folder is no place for a rename until it is empty
+            os.replace(path, Path(hidden, "before"))
+        os.replace(place, path)
+    _sync_folder(path.parent)
 
 
 def _begun(path: Path) -> tuple[Path, BinaryIO]:

@@ -61,6 +61,11 @@ def model(spec: Spec, arrays: Mapping[str, NDArray[Any]]) -> ModelProto:
     `size_multiple(spec)`. Raises PainterError where an array is missing, of another shape than its
     layer, or left over.
     """
+    return add_modes(plain(spec, arrays))
+
+
+def plain(spec: Spec, arrays: Mapping[str, NDArray[Any]]) -> ModelProto:
+    """The graph of `model` without its second mode: norms measure what they are given."""
     graph = _Graph(arrays)
     match spec:
         case LightSpec():
@@ -174,10 +179,8 @@ class _Graph:
             [numpy_helper.from_array(array, name) for name, array in self.initializers.items()],
         )
         opset = helper.make_opsetid("", EXPORT.opset)
-        return add_modes(
-            helper.make_model(
-                graph, opset_imports=[opset], ir_version=EXPORT.ir_version, producer_name="pleinair"
-            )
+        return helper.make_model(
+            graph, opset_imports=[opset], ir_version=EXPORT.ir_version, producer_name="pleinair"
         )
 
 

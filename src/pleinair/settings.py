@@ -147,6 +147,13 @@ class ExportSettings:
     opset: int = 18
     ir_version: int = 10  # which ONNX Runtime knows since 1.19
     tolerance: float = 1e-4  # largest difference to PyTorch, in units of [-1, 1]
+    side: int = 512  # pixels, for kinds of files that take one size only
+    half_tolerance: float = 1.0  # largest difference of float16 to float32, in levels of 0 to 255
+    least_psnr: float = 40.0  # decibels of int8 to float32 on the worst picture that is tried
+    calibrating: int = 8  # pictures that int8 takes its ranges from
+    checking: int = 4  # others that float16 and int8 are tried on
+    trial_side: int = 256  # pixels of both
+    image_tolerance: float = 2.0  # largest difference in levels, of what rounds to 8 bits
 
 
 @dataclass(frozen=True)
@@ -354,3 +361,6 @@ PICTURE_SUFFIXES = frozenset(
 )
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])
 PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"
+# Where others have channels last, or pictures as they are shown.
+PIXEL_CONTRACT_LAST = "float32 NHWC, RGB in sRGB, [-1, 1]"
+PIXEL_CONTRACT_IMAGE = "an RGB image in sRGB, 8 bits a channel"

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ class Weights:
     spec: Spec
     arrays: Arrays
     card: dict[str, Any]
+
+    def carded(self, **about: str) -> Weights:
+        """The same, exported today; about: what else its card is to say, as licence="CC0-1.0"."""
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        given = {key: value for key, value in about.items() if value}
+        return replace(self, card={**self.card, "exported": today, **given})
 
 
 def save(weights: Weights, path: Path) -> None:
@@ -60,11 +67,18 @@ def _load_onnx(path: Path) -> Weights:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     # An exported graph keeps the names of weights; its own constants have others.
     arrays = {
-        tensor.name: np.array(onnx.numpy_helper.to_array(tensor))
+        tensor.name: np.array(onnx.numpy_helper.to_array(tensor), np.float32)
         for tensor in model.graph.initializer
         if "." in tensor.name
     }
-    return _described(path, metadata, arrays)
+    found = _described(path, metadata, arrays)
+    precision = found.card.pop("precision", "float32")  # of the file; these are float32
+    if precision == "int8":
+        raise PainterError(
+            f"{path} holds weights of 8 bits, from which nothing else can be made; give the "
+            "painter that it was exported from."
+        )
+    return found
 
 
 def _load_safetensors(path: Path) -> Weights:

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from pleinair.cli.terminal import say, training_room
+from pleinair.cli.terminal import say
+from pleinair.errors import UsageError
 
 
 def export(
-    run: Path,
+    source: str,
     target: Path,
     /,
     *,
+    precision: Literal["float32", "float16", "int8"] = "float32",
+    size: str = "",
+    calibrate: Path | None = None,
     licence: str = "",
     data: str = "",
     force: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Write the painter of a run as an ONNX file, checked against PyTorch.
+    """Write a painter for other programs, compared with the original before it is kept.
 
     Parameters
     ----------
-    run
-        Folder of a training run, or a painter.safetensors file.
+    source
+        Folder of a training run, a painter.safetensors or .onnx file, or a painter's name.
     target
-        The .onnx file to write.
+        The file to write. Its name says the kind: .onnx, .safetensors, .weights.h5 and .h5 (Keras,
+        the tutorial's U-Net), .pt2 (PyTorch), .mlpackage (Core ML), .tflite (LiteRT).
+    precision
+        Of an .onnx file: float16 takes half the space, int8 a third and less time.
+    size
+        Pixels of photos, for Core ML and LiteRT: one number, or WIDTHxHEIGHT. Default: 512.
+    calibrate
+        Folder of a dozen photos that int8 is fitted to. Default: pictures that are made.
     licence
         Licence of the painter, for its card.
     data
@@ -34,10 +45,25 @@ def export(
     force
         Overwrite a file that exists.
     """
-    training_room()
-    from pleinair.export import export_run
+    from pleinair import exports
 
-    difference = export_run(run, target, force, licence=licence, data=data)
-    say(f"ONNX and PyTorch differ by at most {difference:.1g}.")
+    found = exports.export(
+        source,
+        target,
+        precision=precision,
+        size=_sides(size) if size else None,
+        calibrate=calibrate,
+        force=force,
+        about={"licence": licence, "data": data},
+    )
+    say(found)
     print(target)
     return 0
+
+
+def _sides(text: str) -> tuple[int, int]:
+    """Width and height of `512` or `640x480`."""
+    width, _, height = text.partition("x")
+    if not width.isdecimal() or not (height or width).isdecimal():
+        raise UsageError(f"--size {text!r} found; give pixels as 512 or as 640x480.")
+    return int(width), int(height or width)
