@@ -393,7 +393,7 @@ def test_painting_needs_no_torch(photo):
 
 
 def test_training_without_torch_says_what_to_install():
-    for command in (("train", "--photos", "."), ("export", "a", "b.onnx")):
+    for command in (("train", "--photos", "."), ("export", "monet", "b.onnx")):
         done = light(*command)
         assert done.returncode == 1
         assert "pip install 'pleinair[train]'" in done.stderr

@@ -19,13 +19,15 @@ def picture(seed: int, height: int, width: int) -> NDArray[np.float32]:
     """The same float32 (1, 3, height, width) in [-1, 1] for the same seed."""
     random = np.random.default_rng(seed)
     pixels = np.zeros((height, width, 3))
-    rows, columns = np.mgrid[:height, :width]
     low = (_SMALLEST / _LARGEST) ** 2
     for _ in range(_DISCS):
         radius = _SMALLEST / np.sqrt(random.uniform(low, 1.0))
         row, column = random.uniform(0, height), random.uniform(0, width)
-        inside = (rows - row) ** 2 + (columns - column) ** 2 < radius**2
-        pixels[inside] = random.uniform(-1, 1) + random.normal(0, _TINT, 3)
+        colour = random.uniform(-1, 1) + random.normal(0, _TINT, 3)
+        top, left = max(0, int(row - radius)), max(0, int(column - radius))
+        box = pixels[top : int(row + radius) + 1, left : int(column + radius) + 1]
+        rows, columns = np.ogrid[: box.shape[0], : box.shape[1]]
+        box[(rows + top - row) ** 2 + (columns + left - column) ** 2 < radius**2] = colour
     pixels += random.normal(0, _GRAIN, pixels.shape)
     return np.ascontiguousarray(np.clip(pixels, -1, 1).transpose(2, 0, 1)[None], np.float32)
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "video": "Paint every frame of clips; sound, subtitles, timing and colours are kept.",
     "serve": "Paint over HTTP: a page for people, and an API.",
     "train": "Train a painter from two unpaired folders of pictures.",
-    "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
+    "export": "Write a painter for other programs, compared with the original before it is kept.",
     "evaluate": "Score painters, or folders of their results, against paintings.",
     "data": "Get pictures to train from.",
     "site": "Write a page that paints in the browser alone, for any static host.",

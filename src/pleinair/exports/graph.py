@@ -53,12 +53,13 @@ def _whole(painter: Weights, place: Path) -> str:
 def _half(painter: Weights, place: Path) -> str:
     model = halves.halved(graphs.model(painter.spec, painter.arrays))
     found = _compared(painter, model, place, _trials(painter, EXPORT.checking))
-    if not found.most <= EXPORT.half_tolerance:
+    words = f"float16 and float32 differ by at most {found.most:.2g} of 255 levels"
+    if not found.psnr >= EXPORT.half_psnr:
         raise ExportError(
-            f"float16 and float32 differ by {found.most:.2g} of 255 levels, more than "
-            f"{EXPORT.half_tolerance:g}; use --precision float32."
+            f"{words} ({found.psnr:.1f} dB, and {EXPORT.half_psnr:g} are needed); use --precision "
+            "float32."
         )
-    return f"float16 and float32 differ by at most {found.most:.2f} of 255 levels."
+    return f"{words}."
 
 
 def _integers(painter: Weights, place: Path, photos: Path | None) -> str:

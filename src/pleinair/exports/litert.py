@@ -45,10 +45,10 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:
     with torch.inference_mode():
         expected = network(torch.from_numpy(photo)).numpy()
     difference = float(np.abs(_painted(place, photo) - expected).max())
-    if not difference <= EXPORT.tolerance:
+    if not difference <= EXPORT.device_tolerance:
         raise ExportError(
-            f"LiteRT and PyTorch differ by {difference:.2g}, more than {EXPORT.tolerance:g}; "
-            "nothing was kept."
+            f"LiteRT and PyTorch differ by {difference:.2g}, more than "
+            f"{EXPORT.device_tolerance:g}; nothing was kept."
         )
     return f"LiteRT and PyTorch differ by at most {difference:.1g}."
 
