@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import zipfile
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from pleinair import exports, files, leaves, weights
 from pleinair.errors import MissingExtraError
 from pleinair.exports import fixed
+from pleinair.painter import Painter
 
 from .conftest import REPOSITORY
 from .painters import SPECS, network_of, painted, painter_of, says_what_it_is
@@ -35,6 +37,18 @@ def test_a_program_runs_without_our_code(name, tmp_path):
         held = b"".join(archive.read(name) for name in archive.namelist())
     for trace in (b'File "', str(REPOSITORY).encode(), b".py"):
         assert trace not in held
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("monet.onnx", "monet.pt2"):
+        exports.export("monet", tmp_path / name)
+    page = (REPOSITORY / "docs" / "export.md").read_text(encoding="utf-8")
+    known: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "export.md", "exec"), known)
+    assert known["painting"].shape == (1, 3, 256, 320)
+    assert Painter.load("small.onnx").card["precision"] == "float16"
 
 
 # --- phones -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pleinair import config, npm, onnxfile, resampling, site, tiling
+from pleinair import config, exports, npm, onnxfile, resampling, site, tiling
 from pleinair.cli import app
 from pleinair.errors import DataError, OutputError, PainterError, UsageError
 from pleinair.painter import Painter
@@ -202,6 +202,32 @@ def test_small_photos(engine, painter, height, width, look):
 def test_a_photo_in_layers_with_given_statistics(engine, painter):
     photo = np.asarray(Image.open(SAMPLES[1]).resize((1300, 700)))
     check_alike(painted(engine, photo), painter.paint(photo))
+
+
+def test_painters_of_half_and_of_integers(browser, cache, tmp_path):
+    files = []
+    for precision in ("float16", "int8"):
+        files.append(tmp_path / f"{precision}.onnx")
+        exports.export("monet", files[-1], precision=precision)
+    site.write(tmp_path / "out", [str(path) for path in files], cache=cache)
+    server = serving(tmp_path / "out", site.HEADERS)
+    tab = opened(browser, address(server, "blank.html"))
+    try:
+        tab.evaluate(
+            'async () => { globalThis.engine = await (await import("./browser-engine.js")).open(); }'
+        )
+        photo = np.asarray(Image.open(SAMPLES[1]).resize((420, 300)))
+        for path in files:
+            expected = Painter.load(path, device="cpu").paint(photo)
+            found = painted(tab, photo, painter=path.stem)
+            if path.stem == "float16":
+                check_alike(found, expected)
+            else:  # a sum that lies between two integers may be rounded to either
+                assert np.abs(found.astype(int) - expected).mean() < 2
+    finally:
+        tab.context.close()
+        server.shutdown()
+        server.server_close()
 
 
 def test_tiles(engine, painter):
