@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from pleinair import protobuf
 from pleinair.checksums import masked_crc32c
 from pleinair.errors import PainterError
 from pleinair.foreign import table
+from pleinair.foreign.parts import quoted
 
 _STRING = 7
 _BFLOAT16 = 14
-_NUMBERS = {
+_NUMBERS: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
     3: np.dtype("<i4"),
@@ -72,9 +73,7 @@ class Bundle:
                 )
             found = table.entries(index.read_bytes())
             self._shards = _shards(memoryview(found.pop(b"", b"")))
-            self.entries = {
-                key.decode(): _entry(memoryview(value)) for key, value in found.items()
-            }
+            self.entries = {key.decode(): _entry(memoryview(value)) for key, value in found.items()}
         except OSError as error:
             raise PainterError(f"{index} cannot be read ({error.strerror or error}).") from error
         except (ValueError, IndexError) as error:
@@ -88,7 +87,7 @@ class Bundle:
         kind = _NUMBERS.get(entry.kind)
         if kind is None:
             raise PainterError(
-                f"{self._prefix}: {key} is of TensorFlow's type {entry.kind}, which no weights "
+                f"{self._prefix}: {quoted(key)} is of TensorFlow's type {entry.kind}, which no weights "
                 "are of; give a checkpoint of a painter."
             )
         if math.prod(entry.shape) * kind.itemsize != entry.size:
@@ -96,7 +95,7 @@ class Bundle:
         data = self._bytes(key, entry)
         if masked_crc32c(data) != entry.checksum:
             raise self._damaged(key, "it does not match its checksum")
-        array = np.frombuffer(data, kind).reshape(entry.shape)
+        array: NDArray[np.generic] = np.frombuffer(data, kind).reshape(entry.shape)
         if entry.kind == _BFLOAT16:
             return (array.astype(np.uint32) << 16).view(np.float32)
         return array
@@ -105,7 +104,9 @@ class Bundle:
         """A single string: its length, a checksum of that, and its bytes. Raises PainterError."""
         entry = self._entry(key)
         if entry.kind != _STRING or entry.shape != ():
-            raise PainterError(f"{self._prefix}: {key} is no string; give a whole checkpoint.")
+            raise PainterError(
+                f"{self._prefix}: {quoted(key)} is no string; give a whole checkpoint."
+            )
         data = self._bytes(key, entry)
         try:
             length, at = protobuf.varint(memoryview(data), 0)
@@ -127,12 +128,12 @@ class Bundle:
         entry = self.entries.get(key)
         if entry is None:
             raise PainterError(
-                f"{self._prefix} holds no tensor {key!r}; give a checkpoint that TensorFlow 2 "
+                f"{self._prefix} holds no tensor {quoted(key)}; give a checkpoint that TensorFlow 2 "
                 "wrote, all of its files."
             )
         if not entry.whole:
             raise PainterError(
-                f"{self._prefix}: {key} is cut into slices, as only servers of parameters do; "
+                f"{self._prefix}: {quoted(key)} is cut into slices, as only servers of parameters do; "
                 "save it from a single process."
             )
         return entry
@@ -146,7 +147,7 @@ class Bundle:
                 size = file.seek(0, 2)
                 if entry.offset + entry.size > size:
                     raise PainterError(
-                        f"{shard} is cut short: {size:,} bytes found, {key} ends at "
+                        f"{shard} is cut short: {size:,} bytes found, {quoted(key)} ends at "
                         f"{entry.offset + entry.size:,}; get a whole copy."
                     )
                 file.seek(entry.offset)
@@ -158,7 +159,7 @@ class Bundle:
             ) from error
 
     def _damaged(self, key: str, what: str) -> PainterError:
-        return PainterError(f"{self._prefix}: {key} is damaged ({what}); get a whole copy.")
+        return PainterError(f"{self._prefix}: {quoted(key)} is damaged ({what}); get a whole copy.")
 
 
 def _shards(header: memoryview) -> int:
@@ -177,9 +178,7 @@ def _entry(message: memoryview) -> Entry:
     found = protobuf.numbers(message)
     shape: list[int] = []
     for description in protobuf.messages(message, 2):
-        shape = [
-            protobuf.numbers(side).get(1, 0) for side in protobuf.messages(description, 2)
-        ]
+        shape = [protobuf.numbers(side).get(1, 0) for side in protobuf.messages(description, 2)]
     if len(shape) > _MAX_DIMENSIONS:
         raise ValueError(f"a tensor of {len(shape)} dimensions")
     return Entry(

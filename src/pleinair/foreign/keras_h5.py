@@ -74,10 +74,12 @@ def newer(group: Group, name: str = "", depth: int = 0) -> Part:
         raise PainterError(f"{name} lies in more than {_DEPTH} models; get another copy.")
     variables: list[Variable] = []
     parts: list[Part] = []
+    called = ""
     for inner, found in sorted(group.groups().items(), key=lambda one: numbered(one[0])):
         if inner == "vars":
             numbers = sorted(found.names(), key=lambda one: (len(one), one))
             variables = [found.variable(number, number) for number in numbers]
+            called = found.text("name") or ""
         elif not any(word in inner for word in _ELSEWHERE):
             parts.append(newer(found, inner, depth + 1))
-    return Part(name, tuple(variables), tuple(parts), ordered=False)
+    return Part(name, tuple(variables), tuple(parts), ordered=False, called=called)

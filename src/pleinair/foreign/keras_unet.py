@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from pleinair.config import UNetSpec
 from pleinair.foreign.keras_config import Facts
-from pleinair.foreign.parts import Part, Variable, layers, numbers_of, orders
+from pleinair.foreign.parts import Part, Variable, layers, numbers_of, orders, quoted, unwrapped
 from pleinair.weights import Arrays
 
 _SCALES = ("gamma", "scale", "0")
 _SHIFTS = ("beta", "offset", "1")
+_LISTS = ("layers", "_layer_checkpoint_dependencies")  # no names of anybody's
 _KERNEL = 4
 _MAX_DEPTH = 10
 _TUTORIAL_EPSILON = 1e-5  # of TensorFlow's tutorial, whose norms call their weights by other names
@@ -58,10 +59,13 @@ def networks(root: Part, facts: Facts, where: str) -> list[Network]:
 
 
 def discriminators(root: Part) -> int:
-    """How many of a model's parts end in a map of single logits."""
-    sorted_parts = [_sort(layers(part)) for part in root.parts]
+    """How many of a model's parts make a map of single logits."""
     return sum(
-        bool(part and part.kernels and part.kernels[-1].shape[-1] == 1) for part in sorted_parts
+        any(
+            len(v.shape) == 4 and v.shape[3] == 1 for layer in layers(part) for v in layer.variables
+        )
+        and _recognised(part, Facts()) is None
+        for part in unwrapped(root).parts
     )
 
 
@@ -70,27 +74,36 @@ def described(root: Part) -> str:
     found = layers(root)
     kernels = [v for layer in found for v in layer.variables if len(v.shape) == 4]
     others = [layer for layer in found if not any(len(v.shape) == 4 for v in layer.variables)]
-    names = sorted({layer.name for layer in others})
+    names = sorted({quoted(layer.name) for layer in others})
     parts = [f"{len(kernels)} convolutions"] if kernels else []
     if kernels:
         shapes = ["x".join(map(str, kernel.shape)) for kernel in kernels]
         parts[0] += f" ({shapes[0]} ... {shapes[-1]})" if len(shapes) > 1 else f" ({shapes[0]})"
     if others:
-        listed = ", ".join(name[:40] for name in names[:3]) + (" ..." if len(names) > 3 else "")
+        listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
         parts.append(f"{len(others)} other layers ({listed})")
     return " and ".join(parts) or "no weights"
 
 
 def _search(part: Part, name: str, facts: Facts, where: str) -> Iterator[Network]:
+    recognised = _recognised(part, facts)
+    if recognised:
+        found, spec = recognised
+        yield Network(name, spec, _arrays(found, spec, facts, where))
+        return
+    for inner in part.parts:
+        called = "" if inner.name in _LISTS else inner.called or inner.name
+        yield from _search(inner, "/".join(filter(None, (name, called))), facts, where)
+
+
+def _recognised(part: Part, facts: Facts) -> tuple[_Layers, UNetSpec] | None:
+    """A part's layers and spec, if it is a U-Net."""
     for order in orders(part):
         found = _sort(order)
         spec = _spec(found, facts) if found else None
         if found and spec:
-            yield Network(name, spec, _arrays(found, spec, facts, where))
-            return
-    for inner in part.parts:
-        path = f"{name}/{inner.name}" if name else inner.name
-        yield from _search(inner, path, facts, where)
+            return found, spec
+    return None
 
 
 def _sort(order: list[Part]) -> _Layers | None:
@@ -144,7 +157,7 @@ def _shapes(spec: UNetSpec) -> tuple[list[tuple[int, ...]], list[int]]:
     outs = [*widths[-2::-1], 3]
     ins = [widths[-1], *(2 * width for width in outs[:-1])]
     downs = zip([3, *widths[:-1]], widths, strict=True)
-    kernels = [(_KERNEL, _KERNEL, one, other) for one, other in downs]
+    kernels: list[tuple[int, ...]] = [(_KERNEL, _KERNEL, one, other) for one, other in downs]
     kernels += [(_KERNEL, _KERNEL, out, into) for out, into in zip(outs, ins, strict=True)]
     return kernels, [*widths[1:], *outs[:-1]]
 

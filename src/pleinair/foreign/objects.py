@@ -2,8 +2,8 @@
 
 Message TrackableObjectGraph of
 https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/protobuf/trackable_object_graph.proto:
-nodes (1), each with children (1: number 1 of a node, name 2) and with values (2: name 1, full name 2,
-key in the bundle 3). One object may be the child of many, and of itself.
+nodes (1), each with children (1: number 1 of a node, name 2) and with values (2: name 1, full
+name 2, key in the bundle 3). One object may be the child of many, and of itself.
 """
 
 from __future__ import annotations
@@ -126,9 +126,7 @@ class _Tree:
 
 def _by_owner(variables: list[tuple[str, Variable]]) -> list[Part]:
     """The layers of a bare list of variables, by their full names: `sequential/conv2d/kernel`."""
-    named = [
-        (PurePosixPath(full_name), variable) for full_name, variable in variables
-    ]
+    named = [(PurePosixPath(full_name), variable) for full_name, variable in variables]
     return [
         Part(str(owner), tuple(replace(variable, name=path.name) for path, variable in own))
         for owner, own in groupby(named, lambda one: one[0].parent)

@@ -14,6 +14,7 @@ from pleinair.foreign.ways import way
 from pleinair.weights import Weights
 
 # What Keras calls a model that nobody named.
+_LONGEST = 80  # characters of a name
 _UNNAMED = re.compile(r"(model|functional|sequential)(_\d+)?")
 
 
@@ -32,6 +33,7 @@ def found(root: Part, facts: Facts, path: Path, kind: str, name: str = "") -> li
     painters = []
     for network in networks:
         called = network.name or ("" if _UNNAMED.fullmatch(name) else name)
+        called = "".join(letter for letter in called if letter.isprintable())[:_LONGEST]
         file = path.name if len(networks) == 1 else ""
         card = {"read from": path.name, "format": kind, "network": called}
         painters.append(
