@@ -2,8 +2,8 @@
 
     python tests/lab_in_keras.py FOLDER
 
-It runs in a process of its own, since Keras decides on its back end when it is imported. Beside each
-NAME.* there is NAME.npy, what it makes of picture.npy (height x width x 3).
+It runs in a process of its own, since Keras decides on its back end when it is imported. Beside
+each NAME.* there is NAME.npy, what it makes of picture.npy (height x width x 3).
 """
 
 from __future__ import annotations
@@ -116,10 +116,11 @@ def main(folder):
 
     lab = generator(2, 8, group)
     paints("lab", lab)
+    paints("stacks", lab)
     lab.save(folder / "lab.h5")
     lab.save(folder / "lab.keras")
     lab.save_weights(folder / "lab.weights.h5")
-    Painter(lab).save_weights(folder / "lab_stacks.weights.h5")
+    Painter(lab).save_weights(folder / "stacks.weights.h5")
 
     flat = generator(3, 4, InstanceNormalization, flat=True, name="photo2monet")
     paints("flat", flat)

@@ -87,8 +87,8 @@ class Bundle:
         kind = _NUMBERS.get(entry.kind)
         if kind is None:
             raise PainterError(
-                f"{self._prefix}: {quoted(key)} is of TensorFlow's type {entry.kind}, which no weights "
-                "are of; give a checkpoint of a painter."
+                f"{self._prefix}: {quoted(key)} is of TensorFlow's type {entry.kind}, which "
+                "no weights are of; give a checkpoint of a painter."
             )
         if math.prod(entry.shape) * kind.itemsize != entry.size:
             raise self._damaged(key, f"{entry.size:,} bytes do not make {list(entry.shape)}")
@@ -128,13 +128,13 @@ class Bundle:
         entry = self.entries.get(key)
         if entry is None:
             raise PainterError(
-                f"{self._prefix} holds no tensor {quoted(key)}; give a checkpoint that TensorFlow 2 "
-                "wrote, all of its files."
+                f"{self._prefix} holds no tensor {quoted(key)}; give a checkpoint that "
+                "TensorFlow 2 wrote, all of its files."
             )
         if not entry.whole:
             raise PainterError(
-                f"{self._prefix}: {quoted(key)} is cut into slices, as only servers of parameters do; "
-                "save it from a single process."
+                f"{self._prefix}: {quoted(key)} is cut into slices, as only servers of parameters "
+                "do; save it from a single process."
             )
         return entry
 

@@ -78,7 +78,7 @@ class Group:
         return {name: one for name, one in found.items() if _TABLE in one._messages}
 
     def variable(self, path: str, name: str) -> Variable:
-        """The array at a path in it, called by a name, its numbers unread while the file is open."""
+        """The array at a path in it, by another name; to be read while the file is open."""
         *groups, last = [step for step in path.split("/") if step]
         if groups:
             inner = self.group(groups[0])
@@ -98,8 +98,8 @@ class Group:
         if name in attributes or f"{name}0" not in attributes:
             return attributes.get(name)
         pieces: list[str] = []
-        while (piece := attributes.get(f"{name}{len(pieces)}")) is not None:
-            pieces += piece
+        for number in range(len(attributes)):
+            pieces += attributes.get(f"{name}{number}", [])
         return pieces
 
     def _attributes(self) -> dict[str, list[str]]:
@@ -125,7 +125,10 @@ def opened(source: Path | bytes, name: str) -> Iterator[Group]:
 
 @final
 class _File:
-    """The bytes of a file, and what lies where. Methods raise ValueError, IndexError and struct.error."""
+    """The bytes of a file, and what lies where.
+
+    What raises, raises ValueError, IndexError or struct.error.
+    """
 
     def __init__(self, data: mmap.mmap | bytes, name: str) -> None:
         self._data = data

@@ -100,7 +100,7 @@ def numbers_of(variable: Variable, where: str) -> NDArray[np.float32]:
     numbers = array.astype(np.float32)
     if not np.isfinite(numbers).all():
         raise PainterError(
-            f"{where}: {quoted(variable.name)} holds numbers that are not finite, as training leaves them "
-            "when it diverges; give an earlier checkpoint."
+            f"{where}: {quoted(variable.name)} holds numbers that are not finite, as training "
+            "leaves them when it diverges; give an earlier checkpoint."
         )
     return numbers

@@ -34,7 +34,9 @@ def entries(data: bytes) -> dict[bytes, bytes]:
     if len(view) < _FOOTER or not is_table(data[-len(_MAGIC) :]):
         raise ValueError("it does not end as a table of tensors does")
     footer = view[-_FOOTER : -len(_MAGIC)]
-    *_, at = _handle(footer, 0)  # of a second index that nothing is kept in
+    start, size, at = _handle(footer, 0)
+    for _ in _block(view, start, size):  # a second index, in which nothing is kept
+        raise ValueError("it has more than a table of tensors has")
     start, size, at = _handle(footer, at)
     if any(footer[at:]):
         raise ValueError("its last bytes are not as they were written")
