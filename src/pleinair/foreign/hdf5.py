@@ -79,11 +79,9 @@ class Group:
 
     def variable(self, path: str, name: str) -> Variable:
         """The array at a path in it, by another name; to be read while the file is open."""
-        *groups, last = [step for step in path.split("/") if step]
-        if groups:
-            inner = self.group(groups[0])
-            return inner.variable("/".join([*groups[1:], last]), name)
-        array = self.group(last)
+        array = self
+        for step in path.split("/"):
+            array = array.group(step) if step else array
         with self._file.sentence():
             return self._file.variable(array._messages, name, array._path)
 

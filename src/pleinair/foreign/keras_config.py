@@ -16,7 +16,7 @@ from typing import Any
 _MODELS = ("Functional", "Model", "Sequential")
 _NORMS = ("InstanceNormalization", "GroupNormalization")
 _ASLEEP = ("Dropout", "SpatialDropout2D", "GaussianNoise", "Identity")  # when a picture is painted
-_PLACES = 6  # of decimals: settings go through float32
+_PLACES = 6  # decimals of a slope, which goes through float32 on its way to a file
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,10 @@ def facts(config: Any) -> Facts:
     """
     try:
         if isinstance(config, dict) and _kind(config) in _MODELS:
-            return _followed(_output(config))
+            return _facts(config)
         return _agreed(list(_models(config)))
     except RecursionError as error:
         raise ValueError("its configuration is nested too deeply") from error
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"its configuration is none of Keras ({error!r})") from error
 
 
 def name(config: Any) -> str:
@@ -76,13 +74,21 @@ def name(config: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
+def _facts(model: dict[str, Any]) -> Facts:
+    """What one model's says. Raises ValueError."""
+    try:
+        return _followed(_output(model))
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(f"its configuration is none of Keras ({error!r:.80})") from error
+
+
 def _agreed(models: list[dict[str, Any]]) -> Facts:
     """What all generators among these say."""
     said, refused = set(), []
     for model in models:
         try:
-            said.add(_followed(_output(model)))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            said.add(_facts(model))
+        except ValueError as error:
             # Blocks and discriminators are none; what makes pictures should have been one.
             if _kind(model) != "Sequential" and "Conv2DTranspose" in json.dumps(model):
                 refused.append(error)
@@ -262,6 +268,8 @@ def _relu(op: _Op) -> _Op:
 def _leaky(op: _Op, said: _Said) -> _Op:
     _expect(op, "LeakyReLU")
     slope = op.settings["alpha"] if "alpha" in op.settings else op.settings["negative_slope"]
+    if not 0 <= float(slope) <= 1:
+        raise ValueError(f"its LeakyReLU has the slope {slope!r:.60}")
     said.slopes.add(round(float(slope), _PLACES))
     return _before(op)
 
@@ -276,6 +284,8 @@ def _norm(op: _Op, said: _Said) -> _Op:
         raise ValueError(f"its {op.kind} has {groups!r:.60} groups, and one a channel is the lab's")
     epsilon = op.settings.get("epsilon")
     if epsilon is not None:
+        if not 0 < float(epsilon) < 1:
+            raise ValueError(f"its {op.kind} has the epsilon {epsilon!r:.60}")
         said.epsilons.add(round(float(epsilon), 9))
     return before
 
