@@ -48,16 +48,21 @@ def readers() -> list[Reader]:
     return [keras, tensorflow]
 
 
-def networks(path: Path) -> list[Found]:
-    """All generators in a file or folder. Raises PainterError, MissingExtraError."""
+def reader_of(path: Path) -> Reader | None:
+    """What reads this file or folder; None where it is of no kind that is known."""
     try:
-        # A checkpoint is known by what its files' names have in common, which is no file.
+        # A checkpoint goes by what the names of its files begin with, which is no file.
         head = _head(path) if path.is_file() else b""
     except OSError as error:
         raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
-    for reader in readers():
-        if reader.knows(path, head):
-            return reader.read(path)
+    return next((reader for reader in readers() if reader.knows(path, head)), None)
+
+
+def networks(path: Path) -> list[Found]:
+    """All generators in a file or folder. Raises PainterError, MissingExtraError."""
+    reader = reader_of(path)
+    if reader is not None:
+        return reader.read(path)
     if not path.exists():
         raise PainterError(f"{path} does not exist; give a file or folder of weights.")
     raise PainterError(

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pleinair.errors import PainterError
-from pleinair.foreign import Found, keras_unet
+from pleinair.foreign import Found, Way, keras_unet
 from pleinair.foreign.keras_config import Facts
 from pleinair.foreign.parts import Part
 from pleinair.foreign.ways import way
 from pleinair.weights import Weights
 
 # What Keras calls a model that nobody named.
+_TUTORIAL: dict[str, Way] = {"m_gen": "painting", "p_gen": "photo"}
 _LONGEST = 80  # characters of a name
 _UNNAMED = re.compile(r"(model|functional|sequential)(_\d+)?")
 
@@ -34,12 +35,18 @@ def found(root: Part, facts: Facts, path: Path, kind: str, name: str = "") -> li
     for network in networks:
         called = network.name or ("" if _UNNAMED.fullmatch(name) else name)
         called = "".join(letter for letter in called if letter.isprintable())[:_LONGEST]
-        file = path.name if len(networks) == 1 else ""
+        # The name of a file with several says nothing of one of them.
+        named = path if len(networks) == 1 else Path()
         card = {"read from": path.name, "format": kind, "network": called}
         painters.append(
-            Found(called, way(called, file), Weights(network.spec, network.arrays, card))
+            Found(called, _way(called, named), Weights(network.spec, network.arrays, card))
         )
     return _by_order(painters, keras_unet.discriminators(root))
+
+
+def _way(called: str, path: Path) -> Way:
+    """What a generator makes, by the tutorial's names or by those of people."""
+    return _TUTORIAL.get(called.rsplit("/", 1)[-1]) or way(called, path)
 
 
 def _by_order(painters: list[Found], discriminators: int) -> list[Found]:
