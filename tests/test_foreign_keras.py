@@ -462,3 +462,22 @@ def test_files_of_no_kind(tmp_path):
     path.write_bytes(empty.getvalue())
     with pytest.raises(PainterError, match="holds no U-Net of the lab's kind, but no weights"):
         foreign.networks(path)
+
+
+def test_descriptions_that_overlap_are_not_read_for_ever(tmp_path):
+    """A heap of names as long as the file, in each of many groups."""
+
+    def fill(file):
+        for number in range(300):
+            file.create_group(f"group_{number}/x")
+        file["bulk"] = np.zeros(2**20, np.float32)
+
+    path = made(tmp_path / "x.weights.h5", fill)
+    content = bytearray(path.read_bytes())
+    at = content.find(b"HEAP")
+    while at >= 0:
+        content[at + 8 : at + 16] = (2**21).to_bytes(8, "little")
+        at = content.find(b"HEAP", at + 1)
+    path.write_bytes(content)
+    with pytest.raises(PainterError, match="bytes of descriptions"):
+        foreign.networks(path)

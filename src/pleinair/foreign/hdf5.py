@@ -14,6 +14,7 @@ import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -27,6 +28,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _MAX_STEPS = 2**20  # entries and messages of a whole file, each of which is looked at
 _MAX_TEXT = 2**26  # bytes of all its texts
+_MAX_READ = 2**28  # bytes of all that describes its numbers, each time that they are looked at
 _MAX_SIDES = 8
 _NOWHERE = 2**64 - 1
 _SPACE, _LINKS, _TYPE, _EXTERNAL, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x07, 0x06, 0x08
@@ -87,12 +89,12 @@ class Group:
 
     def text(self, name: str) -> str | None:
         """An attribute that is one text; None where there is none of that name."""
-        found = self._attributes().get(name)
+        found = self._attributes.get(name)
         return found[0] if found else None
 
     def texts(self, name: str) -> list[str] | None:
         """An attribute of several; large ones are kept in pieces, `name0`, `name1` ..."""
-        attributes = self._attributes()
+        attributes = self._attributes
         if name in attributes or f"{name}0" not in attributes:
             return attributes.get(name)
         pieces: list[str] = []
@@ -100,6 +102,7 @@ class Group:
             pieces += attributes.get(f"{name}{number}", [])
         return pieces
 
+    @cached_property
     def _attributes(self) -> dict[str, list[str]]:
         with self._file.sentence():
             found = (self._file.attribute(one) for one in self._messages.get(_ATTRIBUTE, []))
@@ -133,6 +136,7 @@ class _File:
         self._name = name
         self._steps = 0
         self._text = 0  # bytes
+        self._read = 0  # bytes
         self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
 
     @contextmanager
@@ -246,7 +250,7 @@ class _File:
 
         def read() -> NDArray[np.generic]:
             with self.sentence():
-                return _numbers(self._piece(start, size) if data is None else data, form, shape)
+                return _numbers(self._bytes(start, size) if data is None else data, form, shape)
 
         return Variable(name, shape, read)
 
@@ -301,6 +305,13 @@ class _File:
         return found
 
     def _piece(self, at: int, size: int) -> bytes:
+        """Bytes that describe something. Descriptions may overlap, so that few can be many."""
+        self._read += size
+        if self._read > _MAX_READ:
+            raise ValueError(f"more than {_MAX_READ:,} bytes of descriptions")
+        return self._bytes(at, size)
+
+    def _bytes(self, at: int, size: int) -> bytes:
         if at + size > len(self._data):
             raise ValueError(f"cut short at byte {at:,}")
         return self._data[at : at + size]

@@ -98,6 +98,9 @@ def _search(part: Part, name: str, facts: Facts, where: str) -> Iterator[Network
 
 def _recognised(part: Part, facts: Facts) -> tuple[_Layers, UNetSpec] | None:
     """A part's layers and spec, if it is a U-Net."""
+    kernels = sum(len(v.shape) == 4 for layer in layers(part) for v in layer.variables)
+    if kernels % 2 or not 2 <= kernels // 2 <= _MAX_DEPTH:
+        return None
     for order in orders(part):
         found = _sort(order)
         spec = _spec(found, facts) if found else None
@@ -128,10 +131,7 @@ def _sort(order: list[Part]) -> _Layers | None:
 
 def _spec(found: _Layers, facts: Facts) -> UNetSpec | None:
     """The spec whose network has exactly these layers; None where none has."""
-    depth = len(found.kernels) // 2
-    if not 2 <= depth <= _MAX_DEPTH:
-        return None
-    spec = UNetSpec(channels=found.kernels[0].shape[3], depth=depth)
+    spec = UNetSpec(channels=found.kernels[0].shape[3], depth=len(found.kernels) // 2)
     kernels, norms = _shapes(spec)
     if [kernel.shape for kernel in found.kernels] != kernels:
         return None
