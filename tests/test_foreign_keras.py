@@ -25,6 +25,8 @@ from pleinair.foreign import keras_config
 from pleinair.foreign.parts import numbered
 from tests.test_bundle import DATA, EXPECTED, paints
 
+pytestmark = pytest.mark.xdist_group("keras")  # Keras makes its files once
+
 KERAS2 = DATA / "keras2"
 
 
