@@ -80,7 +80,7 @@ def main() -> None:
 
 def written(painter: str, folder: Path) -> dict[str, Path]:
     """The files of a painter that its precisions do not damage, by precision."""
-    files = {}
+    files: dict[str, Path] = {}
     for precision in PRECISIONS:
         path = folder / f"{precision}.onnx"
         try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pleinair import exports, images, leaves, weights
+from pleinair import exports, foreign, images, leaves, weights
 from pleinair.cli import app
 from pleinair.config import LightSpec
 from pleinair.errors import (
@@ -324,6 +324,15 @@ def test_keras_weights_say_what_they_are(suffix, unet, tmp_path):
         says_what_it_is(dict(file.attrs), unet, "float32 NHWC, RGB in sRGB, [-1, 1]")
     size = sum(array.nbytes for array in weights.load(unet).arrays.values())
     assert target.stat().st_size < size + 150_000  # a second name is no second copy
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_what_was_written_for_keras_is_read_again(suffix, unet, tmp_path):
+    exports.export(unet, tmp_path / f"monet{suffix}")
+    found, before = foreign.read(tmp_path / f"monet{suffix}").weights, weights.load(unet)
+    assert found.spec == before.spec
+    assert found.arrays.keys() == before.arrays.keys()
+    assert all(np.array_equal(found.arrays[k], before.arrays[k]) for k in before.arrays)
 
 
 def test_other_networks_are_no_tutorial(tmp_path):

@@ -214,7 +214,9 @@ def test_painters_of_half_and_of_integers(browser, cache, tmp_path):
     tab = opened(browser, address(server, "blank.html"))
     try:
         tab.evaluate(
-            'async () => { globalThis.engine = await (await import("./browser-engine.js")).open(); }'
+            """async () => {
+              globalThis.engine = await (await import("./browser-engine.js")).open();
+            }"""
         )
         photo = np.asarray(Image.open(SAMPLES[1]).resize((420, 300)))
         for path in files:
@@ -616,7 +618,7 @@ def isolated(tab):
 
 
 OPEN = """async () => {
-  globalThis.engine ??= await (await import("./browser-engine.js")).open();
+  globalThis.engine ??= await (await import("./browser-engine.js"))\n          .open();
 }"""
 
 
