@@ -21,6 +21,9 @@ def find(name_or_path: str | Path) -> Path:
         return _SHIPPED / f"{text}.onnx"
     path = Path(name_or_path)
     if text and path.is_dir():
+        held = _held(path)
+        if held is not None:
+            return held
         raise PainterError(
             f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
         )
@@ -31,3 +34,12 @@ def find(name_or_path: str | Path) -> Path:
             f"painter {text!r} is unknown; use {', '.join(names())} or the path of an .onnx file."
         )
     return path
+
+
+def _held(folder: Path) -> Path | None:
+    """What paints in a folder: a run's painter, or the folder itself, of TensorFlow's kinds."""
+    run = folder / "painter.safetensors"
+    if run.is_file():
+        return run
+    signs = ("saved_model.pb", "checkpoint", "*.index")
+    return folder if any(True for sign in signs for _ in folder.glob(sign)) else None

@@ -1,4 +1,4 @@
-"""The wire format of protobuf, as far as reading two known messages takes it.
+"""The wire format of protobuf, as far as reading known messages takes it.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -15,6 +15,27 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
 
     Raises ValueError or IndexError where it is none.
     """
+    for number, kind, first, last in _fields(data, start, end):
+        if kind == _BYTES:
+            yield number, first, last
+
+
+def numbers(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Number and value of each varint field of the message that lies there, unsigned."""
+    for number, kind, first, _ in _fields(data, start, end):
+        if kind == _VARINT:
+            yield number, _varint(data, first)[0]
+
+
+def packed(data: memoryview, start: int, end: int) -> Iterator[int]:
+    """The varints that lie there side by side, as repeated numbers may."""
+    at = start
+    while at < end:
+        value, at = _varint(data, at)
+        yield value
+
+
+def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     at = start
     while at < end:
         key, at = _varint(data, at)
@@ -30,8 +51,7 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
             raise ValueError(f"wire type {kind}")
         if at > end:
             raise ValueError("a field longer than its message")
-        if kind == _BYTES:
-            yield key >> 3, first, at
+        yield key >> 3, kind, first, at
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
