@@ -101,6 +101,11 @@ SPEC_KINDS: dict[str, type[Spec]] = {
 }
 
 
+HALVING_BLUR = (1.0, 2.0, 1.0)
+DOUBLING_BLUR = (1.0, 3.0, 3.0, 1.0)
+"""Rows of the binomial blurs against aliasing, before they are scaled to a sum of 1."""
+
+
 def size_multiple(spec: Spec | AnySpec) -> int:
     """Pixels that both sides of a picture must be a multiple of for this generator."""
     match spec:
