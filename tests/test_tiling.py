@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pleinair import brushwork, images, tiling
+from pleinair import brushwork, grounds, images, tiling
 from pleinair.config import LightSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.networks import build
 from pleinair.networks.norm import InstanceNorm
@@ -111,9 +111,9 @@ def test_tiles_are_the_whole_with_the_same_statistics(monet, height, width, tall
     """To 1e-4 anywhere, at any tile size, odd sizes and extreme shapes."""
     if height * width % 7 == 0:
         height, width = (1 + height % 3, 4 * width) if tall else (4 * height, 1 + width % 3)
-    ground = brushwork.Ground(picture(height, width), None, picture(height, width))
+    ground = grounds.Ground(picture(height, width), None, picture(height, width))
     sides = (-(-(side + 32) // 4) * 4 for side in (height, width))
-    frame = brushwork.Frame(ground, 16, *sides)
+    frame = grounds.Frame(ground, 16, *sides)
     whole = frame.batch(Box(0, 0, frame.tall, frame.wide))
     assert isinstance(monet.engine, Measuring)
     engine = monet.engine.fixed(monet.engine.measure(whole))
@@ -167,8 +167,8 @@ def test_samples_lie_inside_and_keep_to_the_budget(height, width, most, stride):
 
 def test_statistics_of_a_mosaic_are_near_those_of_the_whole(monet, monkeypatch):
     photo = images.resize(picture(500, 700), 1400, 1000)
-    ground = brushwork.Ground(photo, None, photo)
-    frame = brushwork.Frame(ground, 0, 1000, 1400)
+    ground = grounds.Ground(photo, None, photo)
+    frame = grounds.Frame(ground, 0, 1000, 1400)
     assert isinstance(monet.engine, Measuring)
     exact = monet.engine.measure(frame.whole())
     near = monet.engine.measure(frame.sample(2**18, 4))

@@ -146,7 +146,7 @@ def _of_onnx(
 def _tried(painter: Painter, height: int, width: int) -> Any:
     """What a written file makes of the trial picture. Raises ExportError where that is none."""
     painted = painter.engine(ranges.trial(height, width))
-    if not (np.isfinite(painted).all() and np.abs(painted).max() <= 1 + IMPORT.tolerance):
+    if not (np.isfinite(painted).all() and np.abs(painted).max() <= 1.001):
         raise ExportError(
             "the written graph does not give numbers in [-1, 1]; nothing was written, since its "
             "weights are damaged or of another network."

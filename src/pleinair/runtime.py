@@ -144,7 +144,8 @@ class TwoModes(Session):
         session = self._compiled(values, self._folds)
         with self._lock:
             self._kept[key] = session
-            while len(self._kept) > PAINT.sessions_kept:
+            most = min(PAINT.sessions_kept, PAINT.kept_bytes // self.weight_bytes)
+            while len(self._kept) > max(1, most):
                 self._kept.popitem(last=False)
         return session
 

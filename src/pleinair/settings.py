@@ -41,11 +41,13 @@ class PaintSettings:
     weights_copies: int = 6
     sampled_pixels: int = 2**19  # of pictures that are too large to be measured whole
     sample_side: int = 96  # pixels of the squares that they are measured on in large pictures
+    quilt_margin: int = 32  # reflected pixels around a photo that is painted in blended squares
     large_batch: int = 2**18  # pixels above which working memory is given back after a layer
     trial_side: int = 256  # pixels of a picture on which devices are compared
     trial_runs: int = 3  # of which the fastest counts
     trial_tolerance: float = 0.02  # from the processor's result, in units of [-1, 1]
-    sessions_kept: int = 4  # networks with their statistics, compiled
+    sessions_kept: int = 4  # networks with their statistics, compiled ...
+    kept_bytes: int = 256 * 2**20  # ... as long as their weights together take no more
     kept_drift: float = 0.2  # of statistics between frames of one scene, in deviations
     band_pixels: int = 2**19  # of a painting that are finished at a time
     least_brush: float = 0.25

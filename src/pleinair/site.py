@@ -121,7 +121,7 @@ def _painters(painters: Sequence[str | Path], content: Files) -> list[dict[str, 
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem) or "painter"
         if name in [entry["name"] for entry in entries]:
             raise UsageError(f"two painters are named {name}; rename the file of one.")
-        data = path.read_bytes()
+        data = converting.painter_bytes(path)
         file = f"painters/{name}.onnx.gz"
         content[file] = gzip.compress(data, 9, mtime=0)
         entries.append(
