@@ -214,9 +214,7 @@ def test_a_zip_that_grows_is_refused(tmp_path):
 @pytest.mark.parametrize("part", [0.3, 0.9])
 def test_truncated_files_are_answered_in_one_sentence(tmp_path, legacy, part):
     path = tmp_path / "a.pth"
-    torch.save(
-        ResnetGenerator().state_dict(), path, _use_new_zipfile_serialization=not legacy
-    )
+    torch.save(ResnetGenerator().state_dict(), path, _use_new_zipfile_serialization=not legacy)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     refused(path, "cut short or damaged")
@@ -286,19 +284,24 @@ STRANGERS = {
     ),
     "no blocks": (ResnetGenerator(blocks=0).state_dict(), "no ResNet of two halvings"),
     "another blur": (
-        {k: v * 1.1 if k == "model.7.filt" else v for k, v in
-         ResnetGenerator(down=True).state_dict().items()},
+        {
+            k: v * 1.1 if k == "model.7.filt" else v
+            for k, v in ResnetGenerator(down=True).state_dict().items()
+        },
         "a kernel of its own in 7.filt",
-    ),  # fmt: skip
+    ),
     "enlarged otherwise": (
         {k: v for k, v in ResnetGenerator(up=True).state_dict().items() if "filt" not in k},
         "enlarges by repeating",
     ),
     "a U-Net without norms": (
-        {k: v for k, v in UnetGenerator().state_dict().items()
-         if not k.endswith("bias") or k.count("model") == 2},
+        {
+            k: v
+            for k, v in UnetGenerator().state_dict().items()
+            if not k.endswith("bias") or k.count("model") == 2
+        },
         "without norms",
-    ),  # fmt: skip
+    ),
 }
 
 

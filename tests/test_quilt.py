@@ -142,7 +142,9 @@ def test_a_flat_sky_has_the_same_tint_in_every_square():
     one = opened(weights)
     photo = picture(640, 900)
     photo[:400] = (150, 180, 220)
-    painted = smooth(one.paint(photo))[:7]  # the sky that no square with land in it reaches far into
+    painted = smooth(one.paint(photo))[
+        :7
+    ]  # the sky that no square with land in it reaches far into
     own = Painter(lambda batch: one.engine(batch), one.spec)  # without statistics given
     alone = smooth(own.paint(photo))[:7]
     along, along_alone = (np.abs(np.diff(part, 4, axis=1)).mean() for part in (painted, alone))

@@ -11,10 +11,8 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pleinair import pictures, quilt, resampling, tiling
 from pleinair.config import (

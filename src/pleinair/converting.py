@@ -16,13 +16,13 @@ def painter_bytes(path: Path, network: str | None = None) -> bytes:
 
     network: which of several in a file. Raises PainterError, MissingExtraError.
     """
-    head = b""
     if not path.is_dir():
         try:
             with path.open("rb") as file:
-                head = file.read(1)
-                # Protobuf's first field of a model, its version: what every exporter writes first.
-                if head == b"\x08":
+                head = file.read(9)
+                # A model's version, the first field that exporters write; but one in 32 safetensors
+                # begins with the same byte, of the length of its header.
+                if head[:1] == b"\x08" and head[8:] != b"{":
                     _check_unnamed(path, network)
                     return head + file.read()
         except OSError as error:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import brushwork, converting, files, hub, images, memory, resampling, runtime, strangers
+from pleinair import (
+    brushwork,
+    converting,
+    files,
+    hub,
+    images,
+    memory,
+    resampling,
+    runtime,
+    strangers,
+)
 from pleinair.brushwork import Adjust, Brushwork, Told
 from pleinair.config import (
     AnySpec,
@@ -105,8 +115,8 @@ class Painter:
         try:
             card = json.loads(metadata.get("card", "{}"))
             if "spec" not in metadata:
-                whole = metadata.get("pixels") == PIXEL_CONTRACT
-                stranger = strangers.known(engine, name, "-1..1" if whole else values)
+                imported = metadata.get("pixels") == PIXEL_CONTRACT
+                stranger = strangers.known(engine, name, "-1..1" if imported else values)
                 return cls(stranger, stranger.spec, card, memory)
             spec = spec_from_dict(json.loads(metadata["spec"]))
         except (KeyError, ValueError, AttributeError, RecipeError) as error:
@@ -114,6 +124,8 @@ class Painter:
                 f"{name} does not say rightly which network it holds; give a file that "
                 "`pleinair export` wrote."
             ) from error
+        if values is not None:
+            raise PainterError(f"{name} says itself which values it takes; leave them out.")
         if isinstance(spec, PatchSpec | FeatureSpec):
             raise PainterError(f"{name} holds a discriminator; give a file of a painter.")
         return cls(engine, spec, card, memory)

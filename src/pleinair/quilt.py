@@ -41,7 +41,11 @@ def framed(ground: Ground, side: int, margin: int = PAINT.quilt_margin) -> Frame
 
 
 def paint(
-    engine: Engine, frame: Frame, side: int, painted: Levels, told: Callable[[float], None] | None = None
+    engine: Engine,
+    frame: Frame,
+    side: int,
+    painted: Levels,
+    told: Callable[[float], None] | None = None,
 ) -> int:
     """Paint a frame's ground into `painted`, uint8 or uint16 (H, W, 3); how many squares it took.
 

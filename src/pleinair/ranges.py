@@ -57,8 +57,8 @@ def trial(height: int, width: int) -> NDArray[np.float32]:
     bands = [x, y, 0.5 * (1.0 - x) + 0.5 * y]
     picture = np.stack([2.0 * band - 1.0 for band in bands])
     disc = (x - 0.3) ** 2 + (y - 0.35) ** 2 < 0.04
-    picture[:, disc] = np.float32([0.9, 0.8, 0.2])[:, None]
-    picture[:, (y > 0.7) & (x > 0.55)] = np.float32([-0.9, -0.7, -0.8])[:, None]
+    picture[:, disc] = np.array([[0.9], [0.8], [0.2]])
+    picture[:, (y > 0.7) & (x > 0.55)] = np.array([[-0.9], [-0.7], [-0.8]])
     grain = np.random.default_rng(0).normal(0.0, 0.08, picture.shape)
     return np.clip(picture + grain, -1.0, 1.0)[None].astype(np.float32)
 

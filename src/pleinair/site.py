@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pleinair import __version__, config, files, hub, npm, tiling
+from pleinair import __version__, config, converting, files, hub, npm, tiling
 from pleinair.config import PainterSpec
 from pleinair.errors import OutputError, PainterError, UsageError
 from pleinair.npm import Told
@@ -117,6 +117,10 @@ def _painters(painters: Sequence[str | Path], content: Files) -> list[dict[str, 
             raise PainterError(
                 f"{path} takes no statistics, and painting in a browser needs them; give a file "
                 "that `pleinair export` wrote."
+            )
+        if isinstance(loaded.spec, config.UNetSpec):
+            raise PainterError(
+                f"{path} is a U-Net, which pages do not paint; name another painter."
             )
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem) or "painter"
         if name in [entry["name"] for entry in entries]:

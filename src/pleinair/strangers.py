@@ -108,7 +108,9 @@ def _check_trial(stranger: Stranger, name: str) -> None:
         given = stranger.bare(np.zeros((1, 3, height, width), np.float32))
     except Exception as error:  # onnxruntime's exceptions have no common root but this
         said = (str(error).splitlines() or [""])[0][:120]
-        raise PainterError(f"{name} does not take a picture of {width}x{height} ({said}).") from error
+        raise PainterError(
+            f"{name} does not take a picture of {width}x{height} ({said})."
+        ) from error
     if given.shape != (1, 3, height, width):
         got = " x ".join(map(str, given.shape))
         raise PainterError(

@@ -34,7 +34,17 @@ class Generator(NamedTuple):
 
 # What tools wrap around a network, and its authors around its layers: no names of networks.
 _WRAPPERS = frozenset(
-    "model module state_dict model_state_dict generator_state_dict net main weights params".split()
+    [
+        "model",
+        "module",
+        "state_dict",
+        "model_state_dict",
+        "generator_state_dict",
+        "net",
+        "main",
+        "weights",
+        "params",
+    ]
 )
 _DROPPED = ("running_mean", "running_var", "num_batches_tracked")
 _ADVICE = "give a ResNet or U-Net generator of pytorch-CycleGAN-and-pix2pix or CUT"
@@ -170,8 +180,8 @@ def _resnet(part: _Part) -> tuple[ResNetSpec, Arrays]:
     blur_up = f"{up}.filt" in part
     if not blur_up and f"{up}.weight" not in part and f"{up + 1}.weight" in part:
         raise PainterError(
-            f"{part.where} enlarges by repeating or blending pixels, not by transposed convolutions "
-            f"or CUT's blur; {_ADVICE}."
+            f"{part.where} enlarges by repeating or blending pixels, not by transposed "
+            f"convolutions or CUT's blur; {_ADVICE}."
         )
     last = up + (9 if blur_up else 7)
     _rgb(part, inputs, part.shape(f"{last}.weight")[0])

@@ -31,7 +31,7 @@ def read(path: Path) -> list[Found]:
     if length > min(room, IMPORT.header_bytes):
         raise PainterError(
             f"{path} says that its header has {length} bytes, where at most "
-            f"{min(room, IMPORT.header_bytes)} can be; it is cut short or hostile: get a whole copy."
+            f"{min(room, IMPORT.header_bytes)} can be; it is cut short or hostile."
         )
     metadata, tensors = _opened(path)
     if "spec" in metadata:
@@ -40,7 +40,9 @@ def read(path: Path) -> list[Found]:
             raise PainterError(f"{path} holds a discriminator; give a file of a painter.")
         return [Found("", "painting", ours)]
     return [
-        Found(one.name, way(one.name, path), Weights(one.spec, one.arrays, {"format": "safetensors"}))
+        Found(
+            one.name, way(one.name, path), Weights(one.spec, one.arrays, {"format": "safetensors"})
+        )
         for one in generators(tensors, str(path))
     ]
 

@@ -77,7 +77,9 @@ def _check_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise PainterError(f"{path} is cut short or damaged ({error}); get a whole copy.") from error
+        raise PainterError(
+            f"{path} is cut short or damaged ({error}); get a whole copy."
+        ) from error
     if any(PurePosixPath(member.filename).name == "constants.pkl" for member in members):
         raise PainterError(
             f"{path} is a TorchScript program; give its weights, saved with "
@@ -118,7 +120,9 @@ def _load(path: Path) -> Any:
                 "give a file of torch.save(network.state_dict(), ...)."
             ) from error
         first = (said.splitlines() or [type(error).__name__])[0][:120]
-        raise PainterError(f"{path} is cut short or damaged ({first}); get a whole copy.") from error
+        raise PainterError(
+            f"{path} is cut short or damaged ({first}); get a whole copy."
+        ) from error
 
 
 def _flat(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, NDArray[np.float32]]]:
