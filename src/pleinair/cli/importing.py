@@ -20,7 +20,7 @@ def import_(
     licence: str = "",
     force: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Make a painter of weights that another program trained: Keras, TensorFlow, PyTorch, ONNX.
+    """Make a painter of weights that another program trained.
 
     Parameters
     ----------
