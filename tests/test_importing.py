@@ -318,6 +318,36 @@ def test_huge_arrays_are_refused(tmp_path):
         Painter.load(path)
 
 
+def message(field: int, inner: bytes) -> bytes:
+    """A length-delimited field of protobuf; shorter than 128 bytes."""
+    return bytes([field << 3 | 2, len(inner)]) + inner
+
+
+@pytest.mark.parametrize(
+    "sides", [b"\x08\x80\x80\x80\x80\x04", message(1, b"\x80\x80\x80\x80\x04")]
+)
+def test_sides_are_read_one_by_one_and_side_by_side(sides):
+    with pytest.raises(PainterError, match="an array of 1,073,741,824 numbers"):
+        onnxfile.check(b"\x08\x08" + message(7, message(5, sides)), "a file")
+
+
+def test_graphs_in_each_other_without_end_are_refused():
+    data = b""
+    for _ in range(12):  # a graph in an attribute of a node of a graph, and so on
+        data = message(1, message(5, message(6, data)))
+    onnxfile.check(b"\x08\x08" + message(7, data), "a file")
+    deep = b""
+    for _ in range(200):
+        for field in (6, 5, 1):
+            length = len(deep)
+            size = bytes([length & 127 | 128, length >> 7 & 127 | 128, length >> 14])
+            deep = bytes([field << 3 | 2]) + size + deep
+    size = len(deep)
+    whole = bytes([58, size & 127 | 128, size >> 7 & 127 | 128, size >> 14]) + deep
+    with pytest.raises(PainterError, match="without end"):
+        onnxfile.check(whole, "a file")
+
+
 def test_every_painter_of_ours_passes_the_check():
     onnxfile.check(hub.find("monet").read_bytes(), "monet")
 
