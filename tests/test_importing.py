@@ -23,6 +23,7 @@ from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.ranges import Contract
 from pleinair.settings import IMPORT
+from pleinair.shelf import Shelf
 from pleinair.weights import Weights
 
 from .conftest import picture
@@ -477,8 +478,11 @@ def test_a_folder_of_a_run_is_its_painter(tmp_path):
     assert np.array_equal(
         painter.paint(photo), Painter.load(tmp_path / "painter.safetensors").paint(photo)
     )
+    served = Shelf(tmp_path).find(None)
+    assert served.path == tmp_path / "painter.safetensors"
     done = import_painter(tmp_path, tmp_path / "a.onnx")
     assert done.kind == "weights of ours"
+    assert Shelf(tmp_path).find(None).path == tmp_path / "a.onnx"  # now a folder to serve from
 
 
 def test_importing_takes_no_torch():

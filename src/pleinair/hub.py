@@ -21,9 +21,9 @@ def find(name_or_path: str | Path) -> Path:
         return _SHIPPED / f"{text}.onnx"
     path = Path(name_or_path)
     if text and path.is_dir():
-        held = _held(path)
-        if held is not None:
-            return held
+        inside = held(path)
+        if inside is not None:
+            return inside
         raise PainterError(
             f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
         )
@@ -36,7 +36,7 @@ def find(name_or_path: str | Path) -> Path:
     return path
 
 
-def _held(folder: Path) -> Path | None:
+def held(folder: Path) -> Path | None:
     """What paints in a folder: a run's painter, or the folder itself, of TensorFlow's kinds."""
     run = folder / "painter.safetensors"
     if run.is_file():
