@@ -26,7 +26,7 @@ from pleinair.settings import IMPORT
 from pleinair.shelf import Shelf
 from pleinair.weights import Weights
 
-from .conftest import picture
+from .conftest import REPOSITORY, picture
 from .reference import ResnetGenerator, painted, randomised
 
 # --- somebody's graphs ------------------------------------------------------------------------
@@ -526,3 +526,34 @@ def test_a_folder_is_known_by_what_is_in_it(tmp_path):
     before = files.sha256_of(tmp_path / "a")
     (tmp_path / "a" / "more").write_bytes(b"1")
     assert files.sha256_of(tmp_path / "a") != before
+
+
+KEPT = REPOSITORY / "tests" / "data" / "keras"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "keras2/weights.h5",
+        "keras2/generator.keras",
+        "keras2/cyclegan.h5",
+        "keras2/savedmodel",
+        "keras2/savedmodel/saved_model.pb",
+        "keras2/savedmodel/variables",
+        "keras3/checkpoint",
+        "keras3/checkpoint/ckpt-1",
+        "keras3/checkpoint/ckpt-1.index",
+    ],
+)
+def test_what_tensorflow_and_keras_wrote_paints_and_is_imported(source, tmp_path):
+    found = foreign.networks(KEPT / source)
+    network = None if len(found) == 1 else found[0].name
+    done = import_painter(KEPT / source, tmp_path / "a.onnx", network=network)
+    assert done.spec.order == "lab"
+    assert done.difference is not None
+    photo = picture(70, 90)
+    one = Painter.load(KEPT / source, network=network, threads=1)
+    other = Painter.load(tmp_path / "a.onnx", threads=1)
+    assert np.array_equal(one.paint(photo), other.paint(photo))
+    assert other.card["origin"]
+    assert len(other.card["sha256"]) == 64

@@ -309,7 +309,7 @@ def test_a_record_of_anything_is_a_picture_or_an_error_of_ours(content):
 def test_shards_without_the_library(tmp_path, monkeypatch):
     forbid(monkeypatch, "google_crc32c")
     (tmp_path / "x.tfrec").write_bytes(kaggle_shard(jpeg(1)))
-    with pytest.raises(MissingExtraError, match=r"pip install 'pleinair\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'pleinair\[import\]'"):
         open_source(tmp_path)
 
 

@@ -16,7 +16,7 @@ def painter_bytes(path: Path, network: str | None = None) -> bytes:
 
     network: which of several in a file. Raises PainterError, MissingExtraError.
     """
-    if not path.is_dir():
+    if path.suffix == ".onnx" and path.is_file():
         try:
             with path.open("rb") as file:
                 head = file.read(9)

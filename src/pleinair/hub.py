@@ -27,6 +27,9 @@ def find(name_or_path: str | Path) -> Path:
         raise PainterError(
             f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
         )
+    index = Path(f"{path}.index")
+    if text and not path.exists() and index.is_file():
+        return index  # a checkpoint goes by what the names of its files begin with
     if path.suffix == ".onnx" and not path.exists():
         raise PainterError(f"painter {path} does not exist; check the path.")
     if not path.is_file():

@@ -103,6 +103,7 @@ def _of_weights(found: foreign.Found, out: Path, card: dict[str, Any]) -> tuple[
 
     read = found.weights
     about = {**read.card, **card, "way": found.way}
+    about.pop("read from", None)  # the card says origin
     if found.name:
         about["network"] = found.name
     data = graphs.painter(Weights(read.spec, read.arrays, about))

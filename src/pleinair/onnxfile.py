@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair.errors import PainterError
-from pleinair.protobuf import fields, numbers, packed
+from pleinair.protobuf import fields, repeated
 from pleinair.settings import IMPORT
 
 _GRAPH, _INITIALIZER, _NAME, _RAW_DATA = 7, 5, 8, 9
@@ -54,18 +54,16 @@ def _check(data: memoryview, start: int, end: int, kind: str, name: str, depth: 
 
 
 def _check_tensor(data: memoryview, start: int, end: int, name: str) -> None:
-    sides = [value for number, value in numbers(data, start, end) if number == _DIMS]
-    for number, first, last in fields(data, start, end):
-        if number == _DIMS:
-            sides += packed(data, first, last)
+    for number, _, _ in fields(data, start, end):
         if number == _EXTERNAL:
             raise PainterError(
                 f"{name} keeps weights in another file, which is not opened; give a file that "
                 "holds all of them (onnx.save without external data)."
             )
-    if math.prod(sides) > IMPORT.most_weights:
+    size = math.prod(repeated(data, start, end, _DIMS))
+    if size > IMPORT.most_weights:
         raise PainterError(
-            f"{name} has an array of {math.prod(sides):,} numbers, where painters have at most "
+            f"{name} has an array of {size:,} numbers, where painters have at most "
             f"{IMPORT.most_weights:,}; give another file."
         )
 

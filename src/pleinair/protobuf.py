@@ -1,4 +1,4 @@
-"""The wire format of protobuf, as far as reading known messages takes it.
+"""The wire format of protobuf, as far as reading a few known messages takes it.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -15,46 +15,58 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
 
     Raises ValueError or IndexError where it is none.
     """
-    for number, kind, first, last in _fields(data, start, end):
+    for number, kind, first, last in _parts(data, start, end):
         if kind == _BYTES:
             yield number, first, last
 
 
-def numbers(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Number and value of each varint field of the message that lies there, unsigned."""
-    for number, kind, first, _ in _fields(data, start, end):
+def messages(data: memoryview, number: int) -> Iterator[memoryview]:
+    """The length-delimited fields of this number of a message. Raises ValueError or IndexError."""
+    for found, start, end in fields(data, 0, len(data)):
+        if found == number:
+            yield data[start:end]
+
+
+def text(data: memoryview, number: int) -> str:
+    """The last string of this number, or an empty one. Raises ValueError or IndexError."""
+    found = b""
+    for value in messages(data, number):
+        found = bytes(value)
+    return found.decode()
+
+
+def numbers(data: memoryview) -> dict[int, int]:
+    """The last number of each field of a message that holds numbers, unsigned.
+
+    Raises ValueError or IndexError.
+    """
+    found = {}
+    for number, kind, first, last in _parts(data, 0, len(data)):
         if kind == _VARINT:
-            yield number, _varint(data, first)[0]
+            found[number], _ = varint(data, first)
+        elif kind != _BYTES:
+            found[number] = int.from_bytes(data[first:last], "little")
+    return found
 
 
-def packed(data: memoryview, start: int, end: int) -> Iterator[int]:
-    """The varints that lie there side by side, as repeated numbers may."""
-    at = start
-    while at < end:
-        value, at = _varint(data, at)
-        yield value
+def repeated(data: memoryview, start: int, end: int, number: int) -> Iterator[int]:
+    """All numbers of this field, whether they lie there one by one or side by side.
+
+    Raises ValueError or IndexError.
+    """
+    for found, kind, first, last in _parts(data, start, end):
+        if found != number:
+            continue
+        if kind == _VARINT:
+            yield varint(data, first)[0]
+        elif kind == _BYTES:
+            while first < last:
+                value, first = varint(data, first)
+                yield value
 
 
-def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    at = start
-    while at < end:
-        key, at = _varint(data, at)
-        kind, first = key & 7, at
-        if kind == _BYTES:
-            length, first = _varint(data, at)
-            at = first + length
-        elif kind == _VARINT:
-            _, at = _varint(data, at)
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if at > end:
-            raise ValueError("a field longer than its message")
-        yield key >> 3, kind, first, at
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
+def varint(data: memoryview, position: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where it ends. Raises ValueError or IndexError."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[position]
@@ -63,3 +75,23 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
     raise ValueError("a number of more than 10 bytes")
+
+
+def _parts(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Number, wire type, start and end of the value of each field."""
+    at = start
+    while at < end:
+        key, first = varint(data, at)
+        kind = key & 7
+        if kind == _BYTES:
+            length, first = varint(data, first)
+            at = first + length
+        elif kind == _VARINT:
+            _, at = varint(data, first)
+        elif kind in (_FIXED64, _FIXED32):
+            at = first + (8 if kind == _FIXED64 else 4)
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > end:
+            raise ValueError("a field longer than its message")
+        yield key >> 3, kind, first, at

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, NamedTuple, final
 
 from pleinair import protobuf
-from pleinair.errors import DataError, ImageError, MissingExtraError
+from pleinair.checksums import masked_crc32c
+from pleinair.errors import DataError, ImageError
 from pleinair.settings import DATA
 
 FEATURES = ("image", "image_raw", "image/encoded")
@@ -45,7 +46,7 @@ def looks_like_shard(head: bytes) -> bool:
     """Whether the first 12 bytes of a file are a length and its checksum."""
     if len(head) < _HEAD.size:
         return False
-    return _masked_crc(head[:8]) == int.from_bytes(head[8 : _HEAD.size], "little")
+    return masked_crc32c(head[:8]) == int.from_bytes(head[8 : _HEAD.size], "little")
 
 
 @final
@@ -123,7 +124,7 @@ def index(shard: IO[bytes], start: int, size: int, name: str) -> list[Record]:
         if len(head) < _HEAD.size:
             raise _cut_short(name, position)
         length, checksum = _HEAD.unpack(head)
-        if _masked_crc(head[:8]) != checksum:
+        if masked_crc32c(head[:8]) != checksum:
             if position == 0 and head[:2] == b"\x1f\x8b":
                 raise DataError(f"{name} is compressed as a whole; unpack it with gunzip first.")
             raise DataError(
@@ -150,7 +151,7 @@ def read(shard: IO[bytes], record: Record, name: str) -> bytes:
     tail = shard.read(_TAIL.size)
     if len(data) < record.length or len(tail) < _TAIL.size:
         raise ImageError(f"{name} is cut short; get a whole copy of the shard.")
-    if _masked_crc(data) != _TAIL.unpack(tail)[0]:
+    if masked_crc32c(data) != _TAIL.unpack(tail)[0]:
         raise ImageError(f"{name} does not match its checksum; get a whole copy of the shard.")
     return image_of(data, name)
 
@@ -159,14 +160,14 @@ def image_of(example: bytes, name: str) -> bytes:
     """The bytes of the feature of FEATURES that a tf.train.Example has. Raises ImageError."""
     found: dict[str, bytes | None] = {}
     try:
-        for features in _messages(memoryview(example), 1):
-            for entry in _messages(features, 1):
-                key = b"".join(bytes(part) for part in _messages(entry, 1)).decode()
+        for features in protobuf.messages(memoryview(example), 1):
+            for entry in protobuf.messages(features, 1):
+                key = b"".join(bytes(part) for part in protobuf.messages(entry, 1)).decode()
                 values = [
                     bytes(value)
-                    for feature in _messages(entry, 2)
-                    for kind in _messages(feature, 1)
-                    for value in _messages(kind, 1)
+                    for feature in protobuf.messages(entry, 2)
+                    for kind in protobuf.messages(feature, 1)
+                    for value in protobuf.messages(kind, 1)
                 ]
                 found[key] = values[0] if values else None
     except (ValueError, IndexError) as error:
@@ -185,21 +186,3 @@ def image_of(example: bytes, name: str) -> bytes:
 
 def _cut_short(name: str, position: int) -> DataError:
     return DataError(f"{name} is cut short at byte {position:,}; get a whole copy.")
-
-
-def _masked_crc(data: bytes) -> int:
-    try:
-        import google_crc32c
-    except ImportError as error:
-        raise MissingExtraError(
-            "google-crc32c is not installed; run pip install 'pleinair[train]' to read TFRecord."
-        ) from error
-    crc = int(google_crc32c.value(data))
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _messages(data: memoryview, number: int) -> Iterator[memoryview]:
-    """The length-delimited fields of this number. Raises ValueError or IndexError."""
-    for found, start, end in protobuf.fields(data, 0, len(data)):
-        if found == number:
-            yield data[start:end]

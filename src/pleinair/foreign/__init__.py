@@ -43,15 +43,16 @@ class Reader(Protocol):
 
 def readers() -> list[Reader]:
     """Every kind that can be read, the surest signs first."""
-    from pleinair.foreign import tensorsfile, torchfile
+    from pleinair.foreign import keras, tensorflow, tensorsfile, torchfile
 
-    return [torchfile, tensorsfile]
+    return [keras, tensorflow, torchfile, tensorsfile]
 
 
 def reader_of(path: Path) -> Reader | None:
     """What reads this file or folder; None where it is of no kind that is known."""
     try:
-        head = b"" if path.is_dir() else _head(path)
+        # A checkpoint goes by what the names of its files begin with, which is no file.
+        head = _head(path) if path.is_file() else b""
     except OSError as error:
         raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
     return next((reader for reader in readers() if reader.knows(path, head)), None)
@@ -62,6 +63,8 @@ def networks(path: Path) -> list[Found]:
     reader = reader_of(path)
     if reader is not None:
         return reader.read(path)
+    if not path.exists():
+        raise PainterError(f"{path} does not exist; give a file or folder of weights.")
     raise PainterError(
         f"{path} is of no kind that is known; give a Keras .h5, .weights.h5 or .keras, a "
         "TensorFlow SavedModel or checkpoint, a PyTorch .pth, .safetensors, or an .onnx file."
