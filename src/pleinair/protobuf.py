@@ -15,23 +15,44 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
 
     Raises ValueError or IndexError where it is none.
     """
+    for number, value, first, last in entries(data, start, end):
+        if value is None:
+            yield number, first, last
+
+
+def entries(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int | None, int, int]]:
+    """Number, value, start and end of each field: a varint's value, None of other kinds.
+
+    Raises ValueError or IndexError where it is no message.
+    """
     at = start
     while at < end:
         key, at = _varint(data, at)
-        kind, first = key & 7, at
+        kind, first, value = key & 7, at, 0
         if kind == _BYTES:
             length, first = _varint(data, at)
             at = first + length
         elif kind == _VARINT:
-            _, at = _varint(data, at)
+            value, at = _varint(data, at)
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
         else:
             raise ValueError(f"wire type {kind}")
         if at > end:
             raise ValueError("a field longer than its message")
-        if kind == _BYTES:
-            yield key >> 3, first, at
+        if kind in (_BYTES, _VARINT):
+            yield key >> 3, value if kind == _VARINT else None, first, at
+
+
+def field_of(number: int, content: bytes) -> bytes:
+    """A length-delimited field as it is written."""
+    head = bytearray()
+    for value in (number << 3 | _BYTES, len(content)):
+        while value > 0x7F:
+            head.append(value & 0x7F | 0x80)
+            value >>= 7
+        head.append(value)
+    return bytes(head) + content
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:

@@ -167,6 +167,30 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class HubSettings:
+    """Limits of painters that are fetched, and of what others say of them."""
+
+    bytes: int = 2 * 2**30  # of a painter's file; the largest known has 218 MB
+    registry_bytes: int = 2**20
+    words: int = 300  # characters of a title, a licence and so on
+    cache_format: int = 1  # of painters in the cache; another number, and they are made anew
+    sheet_side: int = 256  # pixels of the pictures on a published sheet
+    licences: tuple[str, ...] = (  # that are known to the Hugging Face Hub by these words
+        "apache-2.0",
+        "mit",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "cc0-1.0",
+        "cc-by-4.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-sa-4.0",
+        "gpl-3.0",
+        "unlicense",
+    )
+
+
+@dataclass(frozen=True)
 class VideoSettings:
     """Defaults and limits of painting clips. Levels are of 0 to 255, whatever the bit depth."""
 
@@ -308,6 +332,7 @@ EVALUATE = EvaluateSettings()
 KAGGLE = KaggleSettings()
 EXPORT = ExportSettings()
 DATA = DataSettings()
+HUB = HubSettings()
 VIDEO = VideoSettings()
 SERVE = ServeSettings()
 

@@ -70,9 +70,7 @@ def evaluate(
         Print everything as JSON.
     """
     try:
-        import platformdirs
-
-        from pleinair import backbones, engines, evaluation, gallery, pages
+        from pleinair import backbones, engines, evaluation, gallery, pages, places
         from pleinair.team import find_device
     except ImportError as error:
         raise MissingExtraError(
@@ -83,7 +81,7 @@ def evaluate(
         if page is not None:
             _check_page(page, force, bool(what))
     eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
-    own = platformdirs.user_cache_path("pleinair")
+    own = places.cache()
     place = cache or own / "seen"
     with progress_bar() as progress:
         tasks = {}

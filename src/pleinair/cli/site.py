@@ -31,11 +31,10 @@ def site(
     force
         Renew a site that `pleinair site` wrote; files of others in it stay.
     """
-    import platformdirs
-
+    from pleinair import places
     from pleinair import site as sites
 
-    cache = platformdirs.user_cache_path("pleinair") / "npm"
+    cache = places.cache() / "npm"
     chosen = painters or (PAINT.painter,)
     names = sites.write(out, chosen, runtime=runtime, cache=cache, force=force, told=_told)
     print(out)
