@@ -5,11 +5,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pleinair.config import RECIPES, FeatureSpec, LightSpec, PatchSpec, UNetSpec, size_multiple
+from pleinair.config import (
+    DOUBLING_BLUR,
+    RECIPES,
+    FeatureSpec,
+    LightSpec,
+    PatchSpec,
+    UNetSpec,
+    size_multiple,
+)
 from pleinair.networks import PatchHeads, build, build_generator, count_parameters, light
+from pleinair.networks.blur import Blur
 from pleinair.networks.features import lite
 from pleinair.networks.norm import InstanceNorm
-from pleinair.networks.patch import Blur
 
 from .conftest import tiny
 
@@ -186,7 +194,7 @@ def test_a_blurred_discriminator_halves_as_the_plain_one_does():
 
 
 def test_a_blur_leaves_what_is_flat_and_drowns_what_alternates():
-    blur = Blur()
+    blur = Blur(DOUBLING_BLUR)
     flat = torch.full((1, 2, 8, 8), 0.7)
     torch.testing.assert_close(blur(flat), torch.full((1, 2, 4, 4), 0.7))
     stripes = torch.ones(1, 1, 8, 8)

@@ -70,8 +70,12 @@ def test_the_grid_that_looks_at_the_fewest_pixels_is_taken():
         LightSpec(),
         ResNetSpec(channels=4, blocks=2),
         ResNetSpec(channels=2),
+        ResNetSpec(channels=4, blocks=1, blur_down=True),
+        ResNetSpec(channels=4, blocks=2, blur_up=True),
+        ResNetSpec(channels=2, blocks=1, blur_down=True, blur_up=True),
         UNetSpec(channels=4, depth=3),
         UNetSpec(channels=2, depth=5),
+        UNetSpec(channels=4, depth=3, order="pix2pix"),
     ],
     ids=str,
 )

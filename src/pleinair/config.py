@@ -101,6 +101,11 @@ SPEC_KINDS: dict[str, type[Spec]] = {
 }
 
 
+HALVING_BLUR = (1.0, 2.0, 1.0)
+DOUBLING_BLUR = (1.0, 3.0, 3.0, 1.0)
+"""Rows of the binomial blurs against aliasing, before they are scaled to a sum of 1."""
+
+
 def size_multiple(spec: Spec | AnySpec) -> int:
     """Pixels that both sides of a picture must be a multiple of for this generator."""
     match spec:
@@ -145,8 +150,9 @@ def working_bytes_per_pixel(spec: Spec | AnySpec) -> int:
         case UNetSpec():
             return 11 * spec.channels
         case ResNetSpec():
-            # Its 7x7 convolutions at full size are unrolled into matrices.
-            return 57 * spec.channels
+            # Its 7x7 convolutions at full size are unrolled into matrices; with blurs, the next
+            # layer is as large.
+            return (57 + 30 * spec.blur_down + 10 * spec.blur_up) * spec.channels
         case AnySpec():
             return 57 * 64  # as the paper's
         case PatchSpec() | FeatureSpec():

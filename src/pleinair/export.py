@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import json
-import logging
 import os
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,12 @@ from torch import nn
 
 from pleinair import files, weights
 from pleinair.config import Spec, size_multiple
-from pleinair.errors import CheckpointError, ExportError, MissingExtraError, OutputError
+from pleinair.errors import CheckpointError, ExportError, OutputError
 from pleinair.networks import build
 from pleinair.painter import Painter
-from pleinair.recipes import spec_to_dict
 from pleinair.runtime import Measuring
-from pleinair.settings import EXPORT, PIXEL_CONTRACT
+from pleinair.settings import EXPORT
+from pleinair.weights import Weights
 
 
 def export_run(run: Path, target: Path, force: bool = False, **about: str) -> float:
@@ -55,19 +52,16 @@ def export(network: nn.Module, spec: Spec, card: dict[str, Any], target: Path) -
     in it and checked. Metadata: `spec` and `card` as JSON, `pixels` in words. Raises ExportError
     beyond EXPORT.tolerance, OutputError.
     """
+    from pleinair import graphs
+
     network.eval()
-    multiple = size_multiple(spec)
-    model = _traced(network, multiple)
-    properties = {"spec": json.dumps(spec_to_dict(spec)), "card": json.dumps(card)}
-    for key, value in {**properties, "pixels": PIXEL_CONTRACT}.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    data = model.SerializeToString()
+    arrays = {name: value.numpy(force=True) for name, value in network.state_dict().items()}
+    data = graphs.painter(Weights(spec, arrays, card))
     handle, name = tempfile.mkstemp(suffix=".onnx")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        difference = compare(network, Painter.load(Path(name)), multiple)
+        difference = compare(network, Painter.load(Path(name)), size_multiple(spec))
     finally:
         os.unlink(name)
     if not difference <= EXPORT.tolerance:
@@ -98,46 +92,3 @@ def compare(network: nn.Module, painter: Painter, multiple: int) -> float:
         for engine in engines:
             worst = max(worst, float(np.abs(engine(photo) - expected).max()))
     return worst
-
-
-def _traced(network: nn.Module, multiple: int) -> Any:
-    try:
-        import onnxscript  # noqa: F401  torch.onnx needs it and says so less clearly
-
-        from pleinair.modes import add_modes
-    except ImportError as error:
-        raise MissingExtraError("exporting needs pip install 'pleinair[train]'.") from error
-    # Sizes that differ, so that the trace cannot take height and width for one.
-    example = torch.zeros(1, 3, 2 * multiple * max(1, 64 // multiple), 3 * multiple * 32 // 32)
-    height = multiple * torch.export.Dim("height", min=1)
-    width = multiple * torch.export.Dim("width", min=1)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    # Without gradients: layers take ways of their own while they train.
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (example,),
-            input_names=["photo"],
-            output_names=["painting"],
-            dynamic_shapes=({2: height, 3: width},),
-            opset_version=EXPORT.opset,
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("torch.onnx gave no graph.")
-    return add_modes(_bare(program.model_proto))
-
-
-def _bare(model: Any) -> Any:
-    """The model without what its tracing left: paths and code of this machine, at every node."""
-    graph = model.graph
-    for entry in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
-        entry.doc_string = ""
-        del entry.metadata_props[:]
-    for function in model.functions:
-        for entry in (function, *function.node):
-            entry.doc_string = ""
-            del entry.metadata_props[:]
-    return model

@@ -145,6 +145,7 @@ class ExportSettings:
     """How an exported graph is written and checked."""
 
     opset: int = 18
+    ir_version: int = 10  # which ONNX Runtime knows since 1.19
     tolerance: float = 1e-4  # largest difference to PyTorch, in units of [-1, 1]
 
 

@@ -101,9 +101,10 @@ def _layers(spec: PainterSpec) -> list[tuple[str, int]]:
             up = [("double", 2), ("conv", 3), ("conv", 3), ("double", 2), ("conv", 3), ("conv", 3)]
             return down + [("conv", 3)] * (2 * spec.blocks) + up
         case ResNetSpec():
-            down = [("conv", 7), ("down", 3), ("down", 3)]
-            up = [("transposed", 3), ("transposed", 3), ("conv", 7)]
-            return down + [("conv", 3)] * (2 * spec.blocks) + up
+            halving = [("conv", 3), ("down", 3)] if spec.blur_down else [("down", 3)]
+            doubling = [("transposed", 4), ("conv", 3)] if spec.blur_up else [("transposed", 3)]
+            trunk = [("conv", 3)] * (2 * spec.blocks)
+            return [("conv", 7), *2 * halving, *trunk, *2 * doubling, ("conv", 7)]
         case UNetSpec():
             return [("down", 4)] * spec.depth + [("transposed", 4)] * spec.depth
         case AnySpec():

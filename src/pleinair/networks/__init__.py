@@ -18,6 +18,7 @@ from pleinair.networks.features import FeaturePatch
 from pleinair.networks.light import Light
 from pleinair.networks.nce import PatchHeads
 from pleinair.networks.patch import MultiScalePatch, Patch, Seen
+from pleinair.networks.pix2pix import Pix2PixUNet
 from pleinair.networks.resnet import ResNet
 from pleinair.networks.unet import UNet
 
@@ -29,6 +30,7 @@ __all__ = [
     "MultiScalePatch",
     "Patch",
     "PatchHeads",
+    "Pix2PixUNet",
     "ResNet",
     "Seen",
     "UNet",
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 
-Generator = UNet | ResNet | Light
+Generator = UNet | Pix2PixUNet | ResNet | Light
 Discriminator = Patch | MultiScalePatch | FeaturePatch
 
 
@@ -47,7 +49,7 @@ def build_generator(spec: GeneratorSpec) -> Generator:
     """The generator of a spec, as `build` makes it."""
     match spec:
         case UNetSpec():
-            return UNet(spec)
+            return UNet(spec) if spec.order == "lab" else Pix2PixUNet(spec)
         case ResNetSpec():
             return ResNet(spec)
         case LightSpec():

@@ -10,29 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pleinair.config import PatchSpec
+from pleinair.config import DOUBLING_BLUR, PatchSpec
+from pleinair.networks.blur import Blur
 from pleinair.networks.norm import InstanceNorm, init_normal
 
 Seen = tuple[Tensor, ...]
 """What a discriminator's fixed part makes of pictures, (N, C, h, w) each; what learns judges it."""
-
-
-class Blur(nn.Module):
-    """A binomial blur of 4x4 pixels and stride 2: half the size without aliasing.
-
-    Zhang 2019, "Making Convolutional Networks Shift-Invariant Again",
-    https://arxiv.org/abs/1904.11486. (N, C, H, W) to (N, C, H // 2, W // 2), edges repeated.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8.0
-        self.register_buffer("kernel", torch.outer(row, row), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        kernel = self.get_buffer("kernel").expand(channels, 1, 4, 4)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=channels)
 
 
 def _conv(inputs: int, outputs: int, spec: PatchSpec, stride: int) -> nn.Conv2d:
@@ -42,7 +25,7 @@ def _conv(inputs: int, outputs: int, spec: PatchSpec, stride: int) -> nn.Conv2d:
 def _halving(inputs: int, outputs: int, spec: PatchSpec) -> list[nn.Module]:
     if not spec.blur:
         return [_conv(inputs, outputs, spec, 2)]
-    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=spec.bias), Blur()]
+    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=spec.bias), Blur(DOUBLING_BLUR)]
 
 
 class MultiScalePatch(nn.Module):
