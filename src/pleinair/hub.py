@@ -97,6 +97,9 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
         return _here(entry) or stock.fetch(entry, told, progress)
     path = Path(name_or_path)
     if text and path.is_dir():
+        held = _held(path)
+        if held is not None:
+            return held
         raise PainterError(
             f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
         )
@@ -112,6 +115,15 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
             "painters list`, or the path of an .onnx file."
         )
     return path
+
+
+def _held(folder: Path) -> Path | None:
+    """What paints in a folder: a run's painter, or the folder itself, of TensorFlow's kinds."""
+    run = folder / "painter.safetensors"
+    if run.is_file():
+        return run
+    signs = ("saved_model.pb", "checkpoint", "*.index")
+    return folder if any(True for sign in signs for _ in folder.glob(sign)) else None
 
 
 def _here(entry: Entry) -> Path | None:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import brushwork, files, hub, images, memory, resampling, runtime
+from pleinair import (
+    brushwork,
+    converting,
+    files,
+    hub,
+    images,
+    memory,
+    resampling,
+    runtime,
+    strangers,
+)
 from pleinair.brushwork import Adjust, Brushwork, Told
 from pleinair.config import (
     AnySpec,
@@ -20,13 +30,15 @@ from pleinair.config import (
     LightSpec,
     PainterSpec,
     PatchSpec,
+    Spec,
     working_bytes_per_pixel,
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
+from pleinair.ranges import Values
 from pleinair.recipes import spec_from_dict
 from pleinair.runtime import Engine, Measuring
-from pleinair.settings import LOOK, PAINT, Look
+from pleinair.settings import LOOK, PAINT, PIXEL_CONTRACT, Look
 
 if TYPE_CHECKING:
     from pleinair.images import Animation
@@ -71,26 +83,49 @@ class Painter:
         *,
         memory: int | None = None,
         device: str = "auto",
+        network: str | None = None,
+        values: Values | None = None,
     ) -> Painter:
-        """The painter of this name, or of this .onnx file.
+        """The painter of this name, or of this file or folder, whoever wrote it.
 
-        threads: 0 takes every core. device: one of `runtime.devices()`; auto: the fastest at hand.
-        Raises PainterError where there is none or the file is not a painter.
+        An .onnx file is opened as it is; Keras', TensorFlow's and PyTorch's weights are converted
+        in memory, which `pleinair import` does once and for all. threads: 0 takes every core.
+        device: one of `runtime.devices()`; auto: the fastest at hand. network: which of several in
+        a file. values: that an .onnx file of others takes and gives; None: found out by trying.
+        Raises PainterError where there is none or the file is not a painter, MissingExtraError.
         """
         path = hub.find(name_or_path)
-        engine, metadata = runtime.load(path, threads, device)
-        if "spec" not in metadata:
-            return cls(engine, _spec_of(engine, path), None, memory)
+        data = converting.painter_bytes(path, network)
+        return cls.opened(data, str(path), threads, memory=memory, device=device, values=values)
+
+    @classmethod
+    def opened(
+        cls,
+        data: bytes,
+        name: str,
+        threads: int = 0,
+        *,
+        memory: int | None = None,
+        device: str = "auto",
+        values: Values | None = None,
+    ) -> Painter:
+        """The painter in the bytes of an .onnx file of this name; see `load`."""
+        engine, metadata = runtime.opened(data, name, threads, device)
+        spec: Spec | AnySpec
         try:
+            card = json.loads(metadata.get("card", "{}"))
+            if "spec" not in metadata:
+                whole = metadata.get("pixels") == PIXEL_CONTRACT
+                stranger = strangers.known(engine, name, "-1..1" if whole else values)
+                return cls(stranger, stranger.spec, card, memory)
             spec = spec_from_dict(json.loads(metadata["spec"]))
-            card = json.loads(metadata["card"])
         except (KeyError, ValueError, AttributeError, RecipeError) as error:
             raise PainterError(
-                f"{path} does not say rightly which network it holds; give a file that "
+                f"{name} does not say rightly which network it holds; give a file that "
                 "`pleinair export` wrote."
             ) from error
         if isinstance(spec, PatchSpec | FeatureSpec):
-            raise PainterError(f"{path} holds a discriminator; give a file of a painter.")
+            raise PainterError(f"{name} holds a discriminator; give a file of a painter.")
         return cls(engine, spec, card, memory)
 
     @property
@@ -241,18 +276,6 @@ class Painter:
                 return height, width
             scale = (most / (height * width)) ** 0.5
         return max(1, int(height * scale)), max(1, int(width * scale))
-
-
-def _spec_of(engine: runtime.Session, path: Path) -> AnySpec:
-    """What is known of a file that somebody else exported. Raises PainterError."""
-    shape = engine.shape
-    if len(shape) != 4 or shape[0] not in (None, 1) or shape[1] not in (None, 3):
-        raise PainterError(
-            f"{path} takes an array of shape {shape}; a painter takes 1 x 3 x height x width."
-        )
-    if (shape[2] is None) != (shape[3] is None):
-        raise PainterError(f"{path} takes one side of any length only; export it with both free.")
-    return AnySpec(shape[2], shape[3])
 
 
 def default_output(photo: Path, painter: str = PAINT.painter, suffix: str | None = None) -> Path:

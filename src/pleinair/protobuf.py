@@ -1,4 +1,4 @@
-"""The wire format of protobuf, as far as reading two known messages takes it.
+"""The wire format of protobuf, as far as reading known messages takes it.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -15,33 +15,24 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, i
 
     Raises ValueError or IndexError where it is none.
     """
-    for number, value, first, last in entries(data, start, end):
-        if value is None:
+    for number, kind, first, last in _fields(data, start, end):
+        if kind == _BYTES:
             yield number, first, last
 
 
-def entries(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int | None, int, int]]:
-    """Number, value, start and end of each field: a varint's value, None of other kinds.
+def numbers(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Number and value of each varint field of the message that lies there, unsigned."""
+    for number, kind, first, _ in _fields(data, start, end):
+        if kind == _VARINT:
+            yield number, _varint(data, first)[0]
 
-    Raises ValueError or IndexError where it is no message.
-    """
+
+def packed(data: memoryview, start: int, end: int) -> Iterator[int]:
+    """The varints that lie there side by side, as repeated numbers may."""
     at = start
     while at < end:
-        key, at = _varint(data, at)
-        kind, first, value = key & 7, at, 0
-        if kind == _BYTES:
-            length, first = _varint(data, at)
-            at = first + length
-        elif kind == _VARINT:
-            value, at = _varint(data, at)
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if at > end:
-            raise ValueError("a field longer than its message")
-        if kind in (_BYTES, _VARINT):
-            yield key >> 3, value if kind == _VARINT else None, first, at
+        value, at = _varint(data, at)
+        yield value
 
 
 def field_of(number: int, content: bytes) -> bytes:
@@ -53,6 +44,25 @@ def field_of(number: int, content: bytes) -> bytes:
             value >>= 7
         head.append(value)
     return bytes(head) + content
+
+
+def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    at = start
+    while at < end:
+        key, at = _varint(data, at)
+        kind, first = key & 7, at
+        if kind == _BYTES:
+            length, first = _varint(data, at)
+            at = first + length
+        elif kind == _VARINT:
+            _, at = _varint(data, at)
+        elif kind in (_FIXED64, _FIXED32):
+            at += 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > end:
+            raise ValueError("a field longer than its message")
+        yield key >> 3, kind, first, at
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:

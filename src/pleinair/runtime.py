@@ -96,6 +96,12 @@ class Session:
         sides = self._session.get_inputs()[0].shape
         return tuple(side if isinstance(side, int) else None for side in sides)
 
+    @property
+    def takes(self) -> list[str]:
+        """What each input takes: `float`, `float16`, `uint8` and the like."""
+        kinds = [str(entry.type) for entry in self._session.get_inputs()]
+        return [kind.removeprefix("tensor(").removesuffix(")") for kind in kinds]
+
     def __call__(self, batch: Batch) -> Batch:
         out: Batch = self._run(self._output, batch)
         return out
@@ -164,27 +170,35 @@ class TwoModes(Session):
 
 
 def load(path: Path, threads: int = 0, device: str = "auto") -> tuple[Session, dict[str, str]]:
-    """The network in a file, with the file's metadata.
-
-    device: one of `devices()`, or auto: where there are several, the fastest of those that paint
-    as the processor does. Raises PainterError, UsageError.
-    """
+    """The network in a file, with the file's metadata; see `opened`. Raises PainterError."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PainterError(f"{path} cannot be read ({error.strerror}).") from error
+    return opened(data, str(path), threads, device)
+
+
+def opened(
+    data: bytes, name: str, threads: int = 0, device: str = "auto"
+) -> tuple[Session, dict[str, str]]:
+    """The network in the bytes of a file of this name, with the file's metadata.
+
+    device: one of `devices()`, or auto: where there are several, the fastest of those that paint
+    as the processor does. Raises PainterError, UsageError.
+    """
+    onnxfile.check(data, name)
     found = devices()
     if device not in (*found, "auto"):
         raise UsageError(
             f"device {device!r} found; use auto or what ONNX Runtime has here: {', '.join(found)}."
         )
     if device == "auto":
-        device = _fastest(data, str(path), found, threads) if len(found) > 1 else "cpu"
+        device = _fastest(data, name, found, threads) if len(found) > 1 else "cpu"
     way = Way(device, threads)
-    session = _session(data, str(path), way)
+    session = _session(data, name, way)
     metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
     if "statistics" in [output.name for output in session.get_outputs()]:
-        return TwoModes(session, data, str(path), way), metadata
+        return TwoModes(session, data, name, way), metadata
     return Session(session), metadata
 
 

@@ -150,6 +150,20 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class ImportSettings:
+    """Limits of files that other programs wrote, and how they are tried out."""
+
+    header_bytes: int = 100_000_000  # of a safetensors file, as its own library has it
+    most_nested: int = 8  # dictionaries in each other
+    most_tensors: int = 100_000
+    most_weights: int = 2**29  # numbers of one array of an ONNX file
+    graph_depth: int = 16  # graphs in each other in an ONNX file
+    trial_side: int = 256  # pixels of the picture on which a network of unknown values is tried
+    plain: float = 0.8  # of the error with equal ranges, below which unequal ones are believed
+    tolerance: float = 1e-4  # largest difference of a written file to PyTorch, where it is there
+
+
+@dataclass(frozen=True)
 class DataSettings:
     """Limits of training sets: what is read, decoded ahead, downloaded and unpacked."""
 
@@ -332,6 +346,7 @@ TRAIN = TrainSettings()
 EVALUATE = EvaluateSettings()
 KAGGLE = KaggleSettings()
 EXPORT = ExportSettings()
+IMPORT = ImportSettings()
 DATA = DataSettings()
 HUB = HubSettings()
 VIDEO = VideoSettings()

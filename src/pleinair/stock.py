@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pleinair import download, files, foreign, huggingface, identify, onnxfile, places
+from pleinair import download, files, foreign, huggingface, identify, nameplate, places
 from pleinair.download import Progress, silent
 from pleinair.errors import DataError, MissingExtraError, PainterError
 from pleinair.registry import Entry
@@ -135,9 +135,9 @@ def converted(path: Path, entry: Entry) -> bytes:
     Raises PainterError, MissingExtraError.
     """
     data = path.read_bytes() if path.is_file() else b""
-    if onnxfile.is_model(data):
+    if nameplate.is_model(data):
         return data
-    if not path.is_dir() and not any(one.knows(path, data[:512]) for one in foreign.readers()):
+    if not path.is_dir() and foreign.reader_of(path) is None:
         raise PainterError(f"{path} {identify.described(path)}")
     from pleinair import graphs
 

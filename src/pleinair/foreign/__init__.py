@@ -43,18 +43,25 @@ class Reader(Protocol):
 
 def readers() -> list[Reader]:
     """Every kind that can be read, the surest signs first."""
-    return []
+    from pleinair.foreign import tensorsfile, torchfile
+
+    return [torchfile, tensorsfile]
 
 
-def networks(path: Path) -> list[Found]:
-    """All generators in a file or folder. Raises PainterError, MissingExtraError."""
+def reader_of(path: Path) -> Reader | None:
+    """What reads this file or folder; None where it is of no kind that is known."""
     try:
         head = b"" if path.is_dir() else _head(path)
     except OSError as error:
         raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
-    for reader in readers():
-        if reader.knows(path, head):
-            return reader.read(path)
+    return next((reader for reader in readers() if reader.knows(path, head)), None)
+
+
+def networks(path: Path) -> list[Found]:
+    """All generators in a file or folder. Raises PainterError, MissingExtraError."""
+    reader = reader_of(path)
+    if reader is not None:
+        return reader.read(path)
     raise PainterError(
         f"{path} is of no kind that is known; give a Keras .h5, .weights.h5 or .keras, a "
         "TensorFlow SavedModel or checkpoint, a PyTorch .pth, .safetensors, or an .onnx file."
