@@ -31,7 +31,7 @@ def at_hand() -> dict[str, Path]:
         _log.warning("passed by: %s", error)
         known = {}
     for name, entry in known.items():
-        path = _here(entry)
+        path = here(entry)
         if path is not None:
             found[name] = path
     return found | {name: _SHIPPED / f"{name}.onnx" for name in names()}
@@ -49,7 +49,7 @@ def by_address() -> list[Entry]:
     """What was fetched by an hf:// address that has no name of its own."""
     named = {entry.url for entry in entries().values()}
     urls = [lock.url for lock in stock.locks() if lock.url.startswith("hf://")]
-    return [replace(entry_of(url), name=url) for url in urls if url not in named]
+    return [entry_of(url) for url in urls if url not in named]
 
 
 def own_entries() -> dict[str, Entry]:
@@ -70,7 +70,7 @@ def missing(name: str) -> Entry | None:
     if name in names() or not knows(name):
         return None
     entry = entry_of(name)
-    return None if _here(entry) is not None else entry
+    return None if here(entry) is not None else entry
 
 
 def entry_of(name: str) -> Entry:
@@ -94,7 +94,7 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
         return _SHIPPED / f"{text}.onnx"
     if knows(text):
         entry = entry_of(text)
-        return _here(entry) or stock.fetch(entry, told, progress)
+        return here(entry) or stock.fetch(entry, told, progress)
     path = Path(name_or_path)
     if text and path.is_dir():
         held = _held(path)
@@ -126,7 +126,23 @@ def _held(folder: Path) -> Path | None:
     return folder if any(True for sign in signs for _ in folder.glob(sign)) else None
 
 
-def _here(entry: Entry) -> Path | None:
+def fetch(
+    name: str, told: Told = _log.info, progress: Progress = silent, renew: bool = False
+) -> Path:
+    """The file of a painter that is known by name or address, fetched if it is not here.
+
+    renew: fetch it anew all the same; see `stock.fetch`. Raises PainterError.
+    """
+    if name in names() or not knows(name):
+        raise PainterError(f"{name[:80]!r} is nothing to fetch; see `pleinair painters list`.")
+    entry = entry_of(name)
+    if not entry.url:
+        raise PainterError(f"{name} was made of a file of yours; there is nothing to fetch.")
+    return stock.fetch(entry, told, progress, renew)
+
+
+def here(entry: Entry) -> Path | None:
+    """The file of an entry that is on this computer already."""
     if entry.url:
         return stock.find(entry)
     path = _given(entry.name)

@@ -6,8 +6,10 @@ Of ModelProto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) the graph
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pleinair.errors import PainterError
 from pleinair.protobuf import field_of, fields, numbers, packed
@@ -15,6 +17,25 @@ from pleinair.protobuf import field_of, fields, numbers, packed
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _NODE, _INITIALIZER, _DIMS, _DATA_TYPE, _NAME = 1, 5, 1, 2, 8
 _WEIGHTS = (1, 2, 3, 10, 11, 16)  # of TensorProto.DataType: floats of all widths, bytes
+
+
+class Words(NamedTuple):
+    """What people are told of a painter."""
+
+    title: str
+    about: str
+    licence: str
+
+
+def words(card: dict[str, Any], name: str) -> Words:
+    """What people are told of a painter, by its card or by the name of its file."""
+    learned = str(card.get("data") or "")
+    spoken = name.replace("_", " ").replace("-", " ").capitalize()
+    return Words(
+        str(card.get("title") or spoken),
+        str(card.get("about") or (f"Learned from {learned}." if learned else "")),
+        str(card.get("licence") or ""),
+    )
 
 
 def is_model(data: bytes) -> bool:
@@ -33,6 +54,15 @@ def read(path: Path) -> dict[str, str]:
         return metadata(path.read_bytes())
     except (OSError, PainterError):
         return {}
+
+
+def part(told: dict[str, str], key: str) -> dict[str, Any]:
+    """The `spec` or the `card` in what a model says of itself; empty where it says none."""
+    try:
+        found = json.loads(told.get(key, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def metadata(data: bytes) -> dict[str, str]:

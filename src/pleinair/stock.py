@@ -239,11 +239,13 @@ def _check_size(entry: Entry) -> None:
 def _check_extras(name: str) -> None:
     """Before a file is fetched that could not be read: MissingExtraError."""
     suffix = Path(name).suffix.lower()
-    keras, others = ("onnx", "h5py"), ("onnx",)
-    wanted: dict[str, tuple[str, ...]] = {".h5": keras, ".keras": keras}
-    wanted |= dict.fromkeys((".pth", ".pt", ".ckpt", ".safetensors"), others)
-    if any(importlib.util.find_spec(one) is None for one in wanted.get(suffix, ())):
-        raise MissingExtraError(f"reading {name} needs pip install 'pleinair[import]'.")
+    extras, packages = {
+        **dict.fromkeys((".h5", ".keras"), ("import", ("onnx", "h5py"))),
+        **dict.fromkeys((".pth", ".pt", ".ckpt"), ("import,train", ("onnx", "torch"))),
+        ".safetensors": ("import,train", ("onnx", "safetensors")),
+    }.get(suffix, ("", ()))
+    if any(importlib.util.find_spec(one) is None for one in packages):
+        raise MissingExtraError(f"reading {name} needs pip install 'pleinair[{extras}]'.")
 
 
 def _announced(entry: Entry) -> str:

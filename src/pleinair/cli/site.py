@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import say
 from pleinair.settings import PAINT
 
@@ -36,6 +37,8 @@ def site(
 
     cache = places.cache() / "npm"
     chosen = painters or (PAINT.painter,)
+    for painter in chosen:
+        at_hand(painter)
     names = sites.write(out, chosen, runtime=runtime, cache=cache, force=force, told=_told)
     print(out)
     say(f"{len(names)} files; upload the folder, or look: python -m http.server -d {out}")
