@@ -78,6 +78,11 @@ def _check_zip(path: Path) -> None:
             members = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise PainterError(f"{path} is cut short or damaged ({error}); get a whole copy.") from error
+    if any(PurePosixPath(member.filename).name == "constants.pkl" for member in members):
+        raise PainterError(
+            f"{path} is a TorchScript program; give its weights, saved with "
+            "torch.save(network.state_dict(), ...), or an .onnx file."
+        )
     for member in members:
         name = PurePosixPath(member.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
@@ -90,11 +95,6 @@ def _check_zip(path: Path) -> None:
                 f"{path} has a compressed member {member.filename[:80]!r}, which torch.save never "
                 "writes; unpack the file, or get the one that was packed."
             )
-    if any(PurePosixPath(member.filename).name == "constants.pkl" for member in members):
-        raise PainterError(
-            f"{path} is a TorchScript program; give its weights, saved with "
-            "torch.save(network.state_dict(), ...), or an .onnx file."
-        )
 
 
 def _load(path: Path) -> Any:

@@ -16,7 +16,7 @@ _PAINTING = (
     "monets?|claude|paintings?|art|artworks?|style|vangogh|gogh|vincent|cezanne|ukiyoe|ukiyo"
 )
 _WAYS: tuple[tuple[str, Way], ...] = ((_PHOTO, "photo"), (_PAINTING, "painting"))
-_BETWEEN = re.compile(r"([a-z]+)_?(?:2|to)_?([a-z]+)")
+_BETWEEN = re.compile(r"([a-z]+)(?:_?2_?|_to_)([a-z]+)")
 
 
 def way(network: str, path: Path) -> Way:
