@@ -95,7 +95,7 @@ def look(painter: Painter, told: Told = lambda _what, _done, _all: None) -> Repo
     if any(one.level == "warning" and one.name in ("values", "range", "dead") for one in values):
         if not np.isfinite(bare["landscape"]).all():
             return Report(facts, values)
-        shown = {name: images.from_batch(bare[name]) for name in ("landscape", "gradient")}
+        shown = {name: images.from_batch(bare[name])[0] for name in ("landscape", "gradient")}
         return Report(facts, values, photos, shown)
     paintings = {}
     for number, (name, photo) in enumerate(photos.items(), 2):

@@ -77,7 +77,7 @@ def _file(path: Path, head: bytes, size: int) -> str:
         return "is a file of Torch 7; its authors published the same painters as .pth"
     if path.suffix.lower() == ".onnx" or head[0] == 0x08:
         return "is a damaged ONNX file, or cut short; get a whole copy"
-    if head[0] == 0x80:
+    if head[0] == 0x80 and 2 <= head[1] <= 5:
         return "is a pickle that holds no network that is known; give a state dict of a generator"
     if path.suffix.lower() in (".pth", ".pt", ".h5", ".keras", ".safetensors"):
         return f"does not begin as a {path.suffix} does; it is damaged, so get a whole copy"

@@ -371,4 +371,4 @@ def _edge_place(gray: NDArray[np.float64]) -> int:
     profile = gray[quarter:-quarter].mean(axis=0)
     inner = np.abs(profile[4:] - profile[:-4])[16:-16]
     # In the middle of all columns that are about as steep.
-    return round(float(np.mean(np.flatnonzero(inner >= inner.max() - 1e-6)))) + 16
+    return int(np.mean(np.flatnonzero(inner >= inner.max() - 1e-6))) + 16

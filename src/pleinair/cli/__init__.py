@@ -39,8 +39,6 @@ for _name, _help in COMMANDS.items():
     _home = ":".join(HOMES.get(_name, (_name, _name)))
     # An app of its own says in its own place how its pages look.
     _look = {} if _name in ("data", "painters") else {"help_formatter": "default"}
-    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help, **_look)
-    _look = {} if _name == "data" else {"help_formatter": "default"}
     app.command(f"pleinair.cli.{_home}", name=_name, help=_help, **_look)
 
 

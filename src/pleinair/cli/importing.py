@@ -40,9 +40,7 @@ def import_(
     """
     from pleinair.importing import import_painter
 
-    done = import_painter(
-        source, out, network=network, values=values, licence=licence, force=force
-    )
+    done = import_painter(source, out, network=network, values=values, licence=licence, force=force)
     for line in done.lines():
         say(line)
     print(done.path)
