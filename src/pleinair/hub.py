@@ -95,6 +95,10 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
     if knows(text):
         entry = entry_of(text)
         return here(entry) or stock.fetch(entry, told, progress)
+    if text.startswith(("http://", "https://")):
+        raise PainterError(
+            f"{text} is an address; give it a name with `pleinair painters add NAME {text}`."
+        )
     path = Path(name_or_path)
     if text and path.is_dir():
         held = _held(path)
@@ -106,10 +110,6 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
     if path.suffix == ".onnx" and not path.exists():
         raise PainterError(f"painter {path} does not exist; check the path.")
     if not path.is_file():
-        if text.startswith(("http://", "https://")):
-            raise PainterError(
-                f"{text} is an address; give it a name with `pleinair painters add NAME {text}`."
-            )
         raise PainterError(
             f"painter {text!r} is unknown; use {', '.join(names())}, another of `pleinair "
             "painters list`, or the path of an .onnx file."

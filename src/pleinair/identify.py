@@ -127,4 +127,6 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    return all(byte >= 0x20 or byte in b"\t\r\n\f" for byte in head)
+    # A letter of several bytes may be cut where the head ends.
+    text = head.decode("utf-8", "replace").rstrip("\ufffd")
+    return all(c.isprintable() or c in "\t\r\n\f" for c in text) and "\ufffd" not in text

@@ -115,7 +115,8 @@ def parse(data: bytes, source: str, base: str = "", own: bool = False) -> dict[s
     try:
         if len(data) > HUB.registry_bytes:
             raise ValueError(f"it has {len(data):,} bytes")
-        painters = tomllib.loads(data.decode("utf-8")).get("painters")
+        # Of the user's own the last painter may have been removed.
+        painters = tomllib.loads(data.decode("utf-8")).get("painters", {} if own else None)
         if not isinstance(painters, dict) or not all(
             isinstance(v, dict) for v in painters.values()
         ):
