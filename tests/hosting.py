@@ -115,6 +115,11 @@ class Hub:
         parts = [urllib.parse.unquote(p) for p in handler.path.partition("?")[0].split("/")][1:]
         if parts[:3] == ["api", "repos", "create"]:
             return self._create(handler)
+        if parts[:2] == ["api", "validate-yaml"]:
+            asked = json.loads(handler.body())
+            good = asked["content"].startswith("---\nlicense: ")
+            self._json(handler, {"errors": [] if good else ["no licence"], "warnings": []})
+            return True
         if parts[:2] == ["api", "models"]:
             name, rest = "/".join(parts[2:4]), parts[4:]
             if name not in self.repositories:
@@ -157,24 +162,11 @@ class Hub:
         if revision not in (None, "main", self.commit(name)):
             handler.reply(404, b"{}", X_Error_Code="RevisionNotFound")
             return
-        siblings = [
-            {
-                "rfilename": path,
-                "size": len(data),
-                **(
-                    {
-                        "lfs": {
-                            "sha256": hashlib.sha256(data).hexdigest(),
-                            "size": len(data),
-                            "pointerSize": 1,
-                        }
-                    }
-                    if self.large
-                    else {}
-                ),
-            }
-            for path, data in self.repositories[name].items()
-        ]
+        siblings = []
+        for path, data in self.repositories[name].items():
+            large = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+            lfs = {"lfs": {**large, "pointerSize": 1}} if self.large else {}
+            siblings.append({"rfilename": path, "size": len(data), **lfs})
         self._json(
             handler,
             {
@@ -194,7 +186,7 @@ class Hub:
         name = asked["name"] if "/" in asked["name"] else f"{owner}/{asked['name']}"
         there = name in self.repositories
         self.repositories.setdefault(name, {})
-        self.private[name] = bool(asked.get("private"))
+        self.private[name] = "private" in (asked.get("visibility"), asked.get("private") and "private")
         answer = {"url": f"{self.host.url}/{name}", "name": name, "id": name}
         data = json.dumps(answer).encode()
         handler.reply(409 if there else 200, data, Content_Type="application/json")

@@ -127,6 +127,6 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
+    text = head.decode("utf-8", "replace")
     # A letter of several bytes may be cut where the head ends.
-    text = head.decode("utf-8", "replace").rstrip("\ufffd")
-    return all(c.isprintable() or c in "\t\r\n\f" for c in text) and "\ufffd" not in text
+    return all(c.isprintable() or c in "\t\r\n\f" for c in text) and "\ufffd" not in text[:-3]
