@@ -230,7 +230,7 @@ def test_a_read_only_output_folder(photo, tmp_path, capsys):
 
 def test_an_unknown_painter(photo, capsys):
     assert run("paint", photo, "--painter", "degas") == 1
-    assert "use monet or the path" in one_line(capsys)
+    assert "use monet, another of `pleinair painters list`, or the path" in one_line(capsys)
 
 
 # --- train and export -------------------------------------------------------------------------
@@ -402,7 +402,8 @@ def test_training_without_torch_says_what_to_install():
 
 def test_the_list_of_commands_says_what_each_says_of_itself():
     for name, words in cli.COMMANDS.items():
-        command = getattr(import_module(f"pleinair.cli.{name}"), name)
+        home, function = cli.HOMES.get(name, (name, name))
+        command = getattr(import_module(f"pleinair.cli.{home}"), function)
         said = command.help if isinstance(command, App) else command.__doc__
         assert said.splitlines()[0] == words
 

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,16 +169,34 @@ def _missing():
     raise MissingExtraError("hf:// needs pip install 'pleinair[hub]'.")
 
 
-def test_offline_the_hub_is_not_asked(there, monkeypatch):
+def test_the_hubs_own_settings_hold(there):
+    """In a process of its own, since huggingface_hub reads them when it is imported."""
     there.repositories["o/n"] = {"a.onnx": MONET}
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
-    with pytest.raises(PainterError):
-        hub.find("hf://o/n")
-    monkeypatch.setenv("PLEINAIR_OFFLINE", "1")
-    with pytest.raises(PainterError, match="PLEINAIR_OFFLINE"):
-        hub.find("hf://o/n")
+
+    def fetch(**settings: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pleinair", "painters", "fetch", "hf://o/n"]
+        environment = {**os.environ, "HF_ENDPOINT": there.host.url, **settings}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    for setting in ("HF_HUB_OFFLINE", "PLEINAIR_OFFLINE"):
+        done = fetch(**{setting: "1"})
+        assert done.returncode == 1
+        assert f"{setting} is set" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
     assert there.host.asked == []
+    done = fetch()
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).read_bytes() == MONET
+    assert done.stderr.startswith("fetching n from hf://o/n (2.0 MB; licence: cc0-1.0)")
+    assert len(done.stderr.splitlines()) == 2  # no bar where nobody watches
+    done = fetch(HF_HUB_OFFLINE="1", PLEINAIR_OFFLINE="1")
+    assert done.returncode == 0
+
+
+def test_a_broken_connection_to_the_hub_goes_on(there):
+    there.repositories["o/n"] = {"a.onnx": MONET}
+    there.host.break_at = [0, 1_000_000]
+    assert hub.find("hf://o/n").read_bytes() == MONET
 
 
 # --- publishing -------------------------------------------------------------------------------

@@ -238,7 +238,7 @@ def _colours(seen: Evidence) -> Finding:
     straight, crossed = alike[0, 0] + alike[2, 2], alike[0, 2] + alike[2, 0]
     hues, kept = (_chroma(fields) for fields in (photo, painting))
     left = float((hues * kept).sum() / (hues**2).sum())
-    if (crossed - straight) / 2 > DOCTOR.swapped:
+    if min(crossed, crossed - straight) / 2 > DOCTOR.swapped:
         return Finding(
             "colours",
             "warning",
