@@ -186,7 +186,8 @@ class Hub:
         name = asked["name"] if "/" in asked["name"] else f"{owner}/{asked['name']}"
         there = name in self.repositories
         self.repositories.setdefault(name, {})
-        self.private[name] = "private" in (asked.get("visibility"), asked.get("private") and "private")
+        # Of which of the two it is told depends on the library's version.
+        self.private[name] = asked.get("private") is True or asked.get("visibility") == "private"
         answer = {"url": f"{self.host.url}/{name}", "name": name, "id": name}
         data = json.dumps(answer).encode()
         handler.reply(409 if there else 200, data, Content_Type="application/json")

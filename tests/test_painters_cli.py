@@ -149,7 +149,7 @@ def test_a_folder_is_published_for_any_web_server(capsys, host, tmp_path):
     host.files["/water.onnx"] = MONET + b"\x00"
     hub.remove("water")
     run("painters", "add", "water", f"{host.url}/registry.toml")
-    with pytest.raises(PainterError, match="not kept|another file"):
+    with pytest.raises(PainterError, match=r"not kept|another file"):
         hub.find("water")
 
 

@@ -163,7 +163,7 @@ def _facts(path: Path, data: bytes, painter: Painter, network: str | None) -> di
     title, about, licence = painter.words(path.stem)
     converted = foreign.reader_of(path) is not None
     facts = {
-        "file": f"{path}, {_bytes(path) / 1e6:,.1f} MB",
+        "file": f"{path}, {_bytes(path):,} bytes",
         "kind": _format(path, card) if converted else _kind(told, card),
         "title": title,
         "about": about,
@@ -229,6 +229,6 @@ def _cost(painter: Painter, seconds: float, pixels: int) -> dict[str, str]:
     each = seconds / pixels
     memory = working_bytes_per_pixel(painter.spec) * 1e6 / 2**20
     return {
-        "speed": f"{each * 1e9:,.0f} ms a megapixel here, {each / ours:.1f} times as long as monet",
+        "speed": f"{each * 1e9:,.0f} ms a megapixel here, {each / ours:.2g} times as long as monet",
         "memory": f"about {memory:,.0f} MB a megapixel that is painted at once",
     }

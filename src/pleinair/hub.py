@@ -42,7 +42,7 @@ def entries() -> dict[str, Entry]:
 
     Raises PainterError where the user's registry is damaged.
     """
-    return registry.shipped() | own_entries()
+    return {**registry.shipped(), **own_entries()}
 
 
 def by_address() -> list[Entry]:

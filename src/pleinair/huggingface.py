@@ -70,7 +70,8 @@ def resolve(wanted: Address, commit: str | None = None) -> Remote:
         )
     siblings = {one.rfilename: one for one in info.siblings or []}
     file = wanted.file or _painter_of(list(siblings), wanted)
-    if file not in siblings:
+    # A name becomes that of a file here.
+    if file not in siblings or ".." in PurePosixPath(file).parts or file.startswith("/"):
         raise PainterError(f"hf://{wanted.repository} has no file {file!r}; check its name.")
     found = siblings[file]
     licence = (info.card_data or {}).get("license") if info.card_data else ""

@@ -18,7 +18,9 @@ import tomllib
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pleinair import files
@@ -91,9 +93,10 @@ def check_url(url: str, base: str = "") -> str:
     return whole
 
 
-def shipped() -> dict[str, Entry]:
+@lru_cache(maxsize=1)
+def shipped() -> Mapping[str, Entry]:
     """The registry in the package: painters that others have published."""
-    return parse(_SHIPPED.read_bytes(), str(_SHIPPED))
+    return MappingProxyType(parse(_SHIPPED.read_bytes(), str(_SHIPPED)))
 
 
 def load(path: Path) -> dict[str, Entry]:

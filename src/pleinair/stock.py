@@ -154,6 +154,8 @@ def converted(path: Path, entry: Entry) -> bytes:
 
 def _fetched(entry: Entry, folder: Path, told: Told, progress: Progress, renew: bool) -> Path:
     lock = None if renew else _lock_of(entry.url)
+    if renew:
+        shutil.rmtree(folder, ignore_errors=True)
     remote = None
     if entry.url.startswith("hf://"):
         wanted = huggingface.address(entry.url)
