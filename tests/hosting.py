@@ -83,7 +83,11 @@ def hosting(host: Host) -> Iterator[Host]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """Who asked has gone, which tests do on purpose."""
+
+    listening = Server(("127.0.0.1", 0), Handler)
     host.url = f"http://127.0.0.1:{listening.server_port}"
     thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
     thread.start()
