@@ -356,6 +356,18 @@ def test_a_run_can_begin_with_a_painter(plan, tmp_path):
         assert not any("spoil" in note for note in ear.notes)
 
 
+def test_a_run_can_begin_with_weights_of_other_programs(plan, tmp_path):
+    recipe = tiny("paper")
+    published = build(recipe.generator).state_dict()
+    file = tmp_path / "latest_net_G.pth"
+    torch.save(published, file)
+    there = plan(recipe, "run", steps=1, init_from=file)
+    train(there, Ear())
+    now = newest(there.out)[1]["networks"]["painting_generator"]
+    for name, value in published.items():  # after one small step
+        assert (now[name] - value).abs().max() < 1e-2, name
+
+
 def test_a_run_can_begin_with_the_painter_that_ships(plan):
     recipe = dataclasses.replace(tiny("light"), generator=RECIPES["light"].generator)
     recipe = dataclasses.replace(recipe, warmup_steps=0)

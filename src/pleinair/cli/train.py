@@ -82,8 +82,8 @@ def train(
     device
         auto, cpu, cuda or mps.
     init_from
-        Begin with the networks of another run, or with a painter (a name or an .onnx file), to
-        refine it or to teach it another style.
+        Begin with the networks of another run, or with a painter (a name, an .onnx file or
+        weights of other programs), to refine it or to teach it another style.
     resume
         Go on with this run, exactly as if it had not stopped. A new --steps, --epochs or
         --minutes moves its end, and rates then fall by the longer run's schedule.
