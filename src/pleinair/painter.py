@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from pleinair import (
     hub,
     images,
     memory,
+    nameplate,
     resampling,
     runtime,
     strangers,
@@ -35,6 +36,7 @@ from pleinair.config import (
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
+from pleinair.nameplate import Words
 from pleinair.ranges import Values
 from pleinair.recipes import spec_from_dict
 from pleinair.runtime import Engine, Measuring
@@ -44,14 +46,6 @@ if TYPE_CHECKING:
     from pleinair.images import Animation
 
 Photo = TypeVar("Photo", bound=Any)
-
-
-class Words(NamedTuple):
-    """What people are told of a painter."""
-
-    title: str
-    about: str
-    licence: str
 
 
 class Painter:
@@ -138,13 +132,7 @@ class Painter:
 
     def words(self, name: str) -> Words:
         """What people are told of it, by its card or by the name of its file."""
-        card, learned = self.card, str(self.card.get("data") or "")
-        spoken = name.replace("_", " ").replace("-", " ").capitalize()
-        return Words(
-            str(card.get("title") or spoken),
-            str(card.get("about") or (f"Learned from {learned}." if learned else "")),
-            str(card.get("licence") or ""),
-        )
+        return nameplate.words(self.card, name)
 
     def caveat(self, height: int, width: int) -> str:
         """What to tell of a photo of this size before it is painted; empty where all is well."""

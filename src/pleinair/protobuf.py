@@ -65,6 +65,17 @@ def repeated(data: memoryview, start: int, end: int, number: int) -> Iterator[in
                 yield value
 
 
+def field_of(number: int, content: bytes) -> bytes:
+    """A length-delimited field as it is written."""
+    head = bytearray()
+    for value in (number << 3 | _BYTES, len(content)):
+        while value > 0x7F:
+            head.append(value & 0x7F | 0x80)
+            value >>= 7
+        head.append(value)
+    return bytes(head) + content
+
+
 def varint(data: memoryview, position: int) -> tuple[int, int]:
     """A number of seven bits a byte, and where it ends. Raises ValueError or IndexError."""
     value = 0

@@ -78,7 +78,7 @@ class Shelf:
             Painter.load(self._file, threads=1)  # which says what is wrong with it
 
     def _take(self, painter: str | Path, folder: Path | None) -> Path | None:
-        if str(painter) not in hub.names() and _holds_painters(Path(painter)):
+        if not hub.knows(str(painter)) and _holds_painters(Path(painter)):
             if folder is not None and folder != Path(painter):
                 raise PainterError(f"two folders of painters, {painter} and {folder}; give one.")
             return Path(painter)
@@ -133,7 +133,8 @@ class Shelf:
 
     def _look(self) -> None:
         self._looked = self._clock()
-        paths = [hub.find(name) for name in hub.names()]
+        # What is only known is not fetched because somebody asks over the web.
+        paths = list(hub.at_hand().values())
         if self._folder is not None:
             paths += sorted(self._folder.glob("*.onnx"))
         if self._file is not None:

@@ -28,6 +28,8 @@ COMMANDS = {
     "export": "Write the painter of a run as an ONNX file, checked against PyTorch.",
     "import": "Make a painter of weights that another program trained.",
     "evaluate": "Score painters, or folders of their results, against paintings.",
+    "painters": "List, add, fetch and publish painters.",
+    "doctor": "Say what a painter's file is, what it does to test pictures, and what to do.",
     "data": "Get pictures to train from.",
     "site": "Write a page that paints in the browser alone, for any static host.",
 }
@@ -36,7 +38,7 @@ HOMES = {"import": ("importing", "import_")}
 for _name, _help in COMMANDS.items():
     _home = ":".join(HOMES.get(_name, (_name, _name)))
     # An app of its own says in its own place how its pages look.
-    _look = {} if _name == "data" else {"help_formatter": "default"}
+    _look = {} if _name in ("data", "painters") else {"help_formatter": "default"}
     app.command(f"pleinair.cli.{_home}", name=_name, help=_help, **_look)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar, say, training_room
 from pleinair.errors import OutputError, PleinairError, UsageError
 from pleinair.settings import TRAIN
@@ -129,6 +130,8 @@ def train(
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
         _check_out(out)
+        if init_from is not None:
+            at_hand(str(init_from))
         plan = Plan(
             out=out,
             recipe=chosen,
