@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pleinair import brushwork, grounds, images, tiling
+from pleinair import brushwork, graphs, grounds, images, tiling
 from pleinair.config import LightSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.networks import build
 from pleinair.networks.norm import InstanceNorm
@@ -17,6 +17,7 @@ from pleinair.painter import Painter
 from pleinair.runtime import Measuring
 from pleinair.settings import PAINT
 from pleinair.tiling import Box
+from pleinair.weights import Weights
 
 from .conftest import picture
 
@@ -194,3 +195,14 @@ def test_adjusted_statistics_are_painted_with(monet):
         return measure() * np.float32([[1.0], [4.0]])
 
     assert np.abs(same.astype(int) - monet.paint_pixels(photo, adjust=louder)).mean() > 3
+
+
+@pytest.mark.parametrize("blurred", [False, True])
+def test_a_resnet_paints_the_smallest_photos_and_rests_after_large_ones(blurred, monkeypatch):
+    spec = ResNetSpec(channels=4, blocks=1, blur_down=blurred, blur_up=blurred)
+    arrays = {name: value.numpy() for name, value in build(spec).state_dict().items()}
+    painter = Painter.opened(graphs.painter(Weights(spec, arrays, {})), "a painter", threads=1)
+    for size in ((1, 1), (3, 2), (1, 70)):
+        assert painter.paint(picture(*size)).shape == (*size, 3)
+    monkeypatch.setattr(brushwork, "PAINT", replace(PAINT, large_batch=1000))
+    assert painter.paint(picture(60, 80)).shape == (60, 80, 3)

@@ -20,6 +20,7 @@ from pleinair.config import (
     PainterSpec,
     UNetSpec,
     edge_margin,
+    least_side,
     paints_in_layers,
     size_multiple,
     working_bytes_per_pixel,
@@ -118,7 +119,10 @@ class Brushwork:
         if isinstance(self.spec, UNetSpec) and max(height, width) > stride:
             return self._quilt(ground, held, stride, adjust, told)
         margin = edge_margin(self.spec, max(height, width), layers)
-        tall, wide = (-(-(side + 2 * margin) // stride) * stride for side in (height, width))
+        tall, wide = (
+            max(least_side(self.spec), -(-(side + 2 * margin) // stride) * stride)
+            for side in (height, width)
+        )
         if isinstance(self.spec, AnySpec):
             tall, wide = self.spec.height or tall, self.spec.width or wide
         frame = Frame(ground, margin, tall, wide)
@@ -139,7 +143,7 @@ class Brushwork:
                 self._tile(engine, frame, tile, inner, painted)
             told((number + 1) / len(tiles))
         self.tiles += len(tiles)
-        self._rest(tiles[0].seen.area, stride)
+        self._rest(tiles[0].seen.area)
         return painted
 
     def _quilt(
@@ -192,15 +196,15 @@ class Brushwork:
             some = min(PAINT.sampled_pixels, budget)
             sample = frame.whole() if whole else frame.sample(some, stride)
             found = measuring.measure(sample)
-            self._rest(sample.shape[2] * sample.shape[3], stride)
+            self._rest(sample.shape[2] * sample.shape[3])
             return quilt.asleep(found, self.spec)
 
         return measuring.fixed(adjust(measure) if adjust else measure())
 
-    def _rest(self, pixels: int, stride: int) -> None:
+    def _rest(self, pixels: int) -> None:
         # The next batches are of another size; what small ones leave is not worth the while.
         if isinstance(self.engine, Measuring) and pixels > PAINT.large_batch:
-            self.engine.rest(stride)
+            self.engine.rest(least_side(self.spec))
 
 
 def _numbered(adjust: Adjust | None, number: int) -> Callable[[Measure], Statistics] | None:

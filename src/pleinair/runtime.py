@@ -50,8 +50,11 @@ class Measuring(Engine, Protocol):
     def fixed(self, statistics: Statistics, /) -> Engine:
         """The same network with these statistics, whatever it is given: local, so tiles agree."""
 
-    def rest(self, stride: int, /) -> None:
-        """Give back working memory that batches of another size have no use for."""
+    def rest(self, side: int, /) -> None:
+        """Give back working memory that batches of another size have no use for.
+
+        side: of the least square that the network takes.
+        """
 
 
 DEVICES = {
@@ -126,10 +129,10 @@ class TwoModes(Session):
         found: Statistics = self._run("statistics", batch)
         return found
 
-    def rest(self, stride: int) -> None:
+    def rest(self, side: int) -> None:
         """Give back the working memory of all sessions, which they share."""
         # It is given back after a run, and only then; this one takes a millisecond.
-        self._run(self._output, np.zeros((1, 3, stride, stride), np.float32), _giving_back())
+        self._run(self._output, np.zeros((1, 3, side, side), np.float32), _giving_back())
 
     def fixed(self, statistics: Statistics) -> Engine:
         """The network with these statistics, compiled in 20 to 40 ms; the latest few are kept."""

@@ -149,6 +149,7 @@ def _numbers(spec: PainterSpec) -> dict[str, Any]:
     large = config.SMALL_SIDE + 1
     return {
         "stride": config.size_multiple(spec),
+        "least_side": config.least_side(spec),
         "halo": tiling.halo(spec),
         "bytes_per_pixel": config.working_bytes_per_pixel(spec),
         "in_layers": config.paints_in_layers(spec),
