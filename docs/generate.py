@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pleinair import config
 from pleinair import recipes as recipe_files
-from pleinair.cli import COMMANDS, app
+from pleinair.cli import COMMANDS, HOMES, app
 
 TARGET = Path(__file__).with_name("cli.md")
 
@@ -33,7 +33,8 @@ def commands() -> Iterator[list[str]]:
     """Every command, and the sub-commands of each."""
     for name in COMMANDS:
         yield [name]
-        command = getattr(import_module(f"pleinair.cli.{name}"), name)
+        home, function = HOMES.get(name, (name, name))
+        command = getattr(import_module(f"pleinair.cli.{home}"), function)
         if isinstance(command, App):
             yield from ([name, under] for under in command if not under.startswith("-"))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +40,17 @@ def browser() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=path, args=flags)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody() -> Iterator[None]:
+    """No test sees, or changes, what the user who runs it has added or fetched."""
+    before = {name: os.environ.get(name) for name in ("PLEINAIR_DATA", "PLEINAIR_CACHE")}
+    with tempfile.TemporaryDirectory(prefix="pleinair-tests-") as place:
+        os.environ |= {name: str(Path(place, name)) for name in before}
+        yield
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @pytest.fixture

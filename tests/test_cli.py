@@ -230,7 +230,7 @@ def test_a_read_only_output_folder(photo, tmp_path, capsys):
 
 def test_an_unknown_painter(photo, capsys):
     assert run("paint", photo, "--painter", "degas") == 1
-    assert "use monet or the path" in one_line(capsys)
+    assert "use monet, another of `pleinair painters list`, or the path" in one_line(capsys)
 
 
 # --- train and export -------------------------------------------------------------------------
@@ -400,9 +400,24 @@ def test_training_without_torch_says_what_to_install():
         assert done.stderr.count("\n") == 1
 
 
+def test_importing_without_its_parts_says_what_to_install(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    state = {"model.1.weight": torch.zeros(4, 3, 7, 7)}
+    torch.save(state, tmp_path / "a.pth")
+    save_file(state, tmp_path / "a.safetensors")
+    for name, extra in (("a.pth", "train"), ("a.safetensors", "import")):
+        done = light("import", tmp_path / name)
+        assert done.returncode == 1
+        assert f"pip install 'pleinair[{extra}]'" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 def test_the_list_of_commands_says_what_each_says_of_itself():
     for name, words in cli.COMMANDS.items():
-        command = getattr(import_module(f"pleinair.cli.{name}"), name)
+        home, function = cli.HOMES.get(name, (name, name))
+        command = getattr(import_module(f"pleinair.cli.{home}"), function)
         said = command.help if isinstance(command, App) else command.__doc__
         assert said.splitlines()[0] == words
 

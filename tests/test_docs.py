@@ -51,7 +51,9 @@ def test_the_commands_of_the_readme_exist():
                 continue
             known.add(words[1])
             command, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
-            assert command.__name__ == words[1], line
+            # Of commands that have others under them, those are the functions.
+            name = words[2] if words[1] in ("data", "painters") else words[1]
+            assert command.__name__.rstrip("_") == name, line
             assert bound is not None
     assert {"paint", "train", "export"} <= known
 

@@ -585,7 +585,7 @@ def test_evaluate_fetches_inception_and_prints_fid(server, tmp_path, monkeypatch
     digest = hashlib.sha256(server.content).hexdigest()
     known = backbones.Weights(f"{server.url}/inception.pth", len(server.content), digest)
     monkeypatch.setattr(backbones, "INCEPTION", known)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PLEINAIR_CACHE", str(tmp_path / "home"))
     for name, seed in (("photos", 0), ("paintings", 50)):
         (tmp_path / name).mkdir()
         for number in range(8):

@@ -59,6 +59,14 @@ def test_a_painter_by_name_by_run_and_by_file(tmp_path):
         exports.read(tmp_path / "nothing.safetensors")
 
 
+def test_weights_of_other_programs_go_on_to_others(tmp_path):
+    painter = painter_of(SPECS["resnet"])
+    published = {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
+    torch.save(published, tmp_path / "latest_net_G.pth")
+    exports.export(tmp_path / "latest_net_G.pth", tmp_path / "a.onnx", precision="float16")
+    assert Painter.load(tmp_path / "a.onnx").spec == SPECS["resnet"]
+
+
 def test_an_unknown_kind_is_answered_with_those_that_are_known(tmp_path):
     with pytest.raises(OutputError, match=r"\.onnx \(ONNX\).*\.weights\.h5.*\.pt2.*\.tflite"):
         exports.export("monet", tmp_path / "monet.bin")

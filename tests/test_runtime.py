@@ -134,7 +134,7 @@ def test_files_of_one_size_paint_photos_of_every_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "shape", [[1, None, None, 3], [1, 1, 64, 64], [4, 3, 64, 64], [1, 3, 64, None]]
+    "shape", [[1, None, None, 4], [1, 1, 64, 64], [4, 3, 64, 64], [1, 3, 64, None]]
 )
 def test_files_of_other_shapes_are_refused_in_one_sentence(tmp_path, shape):
     path = tmp_path / "a.onnx"

@@ -19,12 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pleinair import config, exports, npm, onnxfile, resampling, site, tiling
+from pleinair import config, exports, graphs, npm, onnxfile, resampling, site, tiling
 from pleinair.cli import app
 from pleinair.errors import DataError, OutputError, PainterError, UsageError
+from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.settings import PAINT, SITE, Look
 from pleinair.tiling import Box
+from pleinair.weights import Weights
 
 from .conftest import SAMPLES, picture
 from .visiting import PLACE, Visit, file, jpeg, pixels
@@ -842,6 +844,11 @@ def test_painters_are_checked_and_named(made, tmp_path):
         made("other", painters=[tmp_path / "a b'.onnx", tmp_path / "a b!.onnx"])
     with pytest.raises(PainterError, match="unknown"):
         made("other", painters=["manet"])
+    spec = config.UNetSpec(channels=4, depth=5)
+    arrays = {name: value.numpy() for name, value in build(spec).state_dict().items()}
+    (tmp_path / "unet.onnx").write_bytes(graphs.painter(Weights(spec, arrays, {})))
+    with pytest.raises(PainterError, match="is a U-Net, which pages do not paint"):
+        made("other", painters=[tmp_path / "unet.onnx"])
     assert not (tmp_path / "other").exists()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pleinair import brushwork, images, tiling
+from pleinair import brushwork, graphs, grounds, images, tiling
 from pleinair.config import LightSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.networks import build
 from pleinair.networks.norm import InstanceNorm
@@ -17,6 +17,7 @@ from pleinair.painter import Painter
 from pleinair.runtime import Measuring
 from pleinair.settings import PAINT
 from pleinair.tiling import Box
+from pleinair.weights import Weights
 
 from .conftest import picture
 
@@ -111,9 +112,9 @@ def test_tiles_are_the_whole_with_the_same_statistics(monet, height, width, tall
     """To 1e-4 anywhere, at any tile size, odd sizes and extreme shapes."""
     if height * width % 7 == 0:
         height, width = (1 + height % 3, 4 * width) if tall else (4 * height, 1 + width % 3)
-    ground = brushwork.Ground(picture(height, width), None, picture(height, width))
+    ground = grounds.Ground(picture(height, width), None, picture(height, width))
     sides = (-(-(side + 32) // 4) * 4 for side in (height, width))
-    frame = brushwork.Frame(ground, 16, *sides)
+    frame = grounds.Frame(ground, 16, *sides)
     whole = frame.batch(Box(0, 0, frame.tall, frame.wide))
     assert isinstance(monet.engine, Measuring)
     engine = monet.engine.fixed(monet.engine.measure(whole))
@@ -167,8 +168,8 @@ def test_samples_lie_inside_and_keep_to_the_budget(height, width, most, stride):
 
 def test_statistics_of_a_mosaic_are_near_those_of_the_whole(monet, monkeypatch):
     photo = images.resize(picture(500, 700), 1400, 1000)
-    ground = brushwork.Ground(photo, None, photo)
-    frame = brushwork.Frame(ground, 0, 1000, 1400)
+    ground = grounds.Ground(photo, None, photo)
+    frame = grounds.Frame(ground, 0, 1000, 1400)
     assert isinstance(monet.engine, Measuring)
     exact = monet.engine.measure(frame.whole())
     near = monet.engine.measure(frame.sample(2**18, 4))
@@ -194,3 +195,14 @@ def test_adjusted_statistics_are_painted_with(monet):
         return measure() * np.float32([[1.0], [4.0]])
 
     assert np.abs(same.astype(int) - monet.paint_pixels(photo, adjust=louder)).mean() > 3
+
+
+@pytest.mark.parametrize("blurred", [False, True])
+def test_a_resnet_paints_the_smallest_photos_and_rests_after_large_ones(blurred, monkeypatch):
+    spec = ResNetSpec(channels=4, blocks=1, blur_down=blurred, blur_up=blurred)
+    arrays = {name: value.numpy() for name, value in build(spec).state_dict().items()}
+    painter = Painter.opened(graphs.painter(Weights(spec, arrays, {})), "a painter", threads=1)
+    for size in ((1, 1), (3, 2), (1, 70)):
+        assert painter.paint(picture(*size)).shape == (*size, 3)
+    monkeypatch.setattr(brushwork, "PAINT", replace(PAINT, large_batch=1000))
+    assert painter.paint(picture(60, 80)).shape == (60, 80, 3)

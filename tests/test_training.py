@@ -20,7 +20,7 @@ from pleinair.config import RECIPES, LightSpec, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
 from pleinair.export import export_run
 from pleinair.monitoring import Score
-from pleinair.networks import winograd
+from pleinair.networks import build, winograd
 from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
@@ -354,6 +354,18 @@ def test_a_run_can_begin_with_a_painter(plan, tmp_path):
         before = weights.load(second.out / "painter.safetensors").card["before"]
         assert [(b["recipe"]["name"], b["steps"]) for b in before] == [("light", 3)]
         assert not any("spoil" in note for note in ear.notes)
+
+
+def test_a_run_can_begin_with_weights_of_other_programs(plan, tmp_path):
+    recipe = tiny("paper")
+    published = build(recipe.generator).state_dict()
+    file = tmp_path / "latest_net_G.pth"
+    torch.save(published, file)
+    there = plan(recipe, "run", steps=1, init_from=file)
+    train(there, Ear())
+    now = newest(there.out)[1]["networks"]["painting_generator"]
+    for name, value in published.items():  # after one small step
+        assert (now[name] - value).abs().max() < 1e-2, name
 
 
 def test_a_run_can_begin_with_the_painter_that_ships(plan):

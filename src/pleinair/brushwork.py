@@ -11,28 +11,25 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pleinair import pictures, resampling, tiling
+from pleinair import pictures, quilt, resampling, tiling
 from pleinair.config import (
     AnySpec,
     PainterSpec,
+    UNetSpec,
     edge_margin,
+    least_side,
     paints_in_layers,
     size_multiple,
     working_bytes_per_pixel,
 )
 from pleinair.errors import UsageError
-from pleinair.pictures import Batch, Planes
+from pleinair.grounds import Frame, Ground, Levels
 from pleinair.runtime import Engine, Measuring, Statistics
 from pleinair.settings import LOOK, PAINT, Look
 from pleinair.tiling import Box, Tile
-
-Levels = NDArray[Any]
-"""uint8 or uint16 (H, W, 3)."""
 
 Measure = Callable[[], Statistics]
 
@@ -119,8 +116,13 @@ class Brushwork:
         """Paint a ground, whole or in tiles."""
         height, width = ground.size
         stride = size_multiple(self.spec)
+        if isinstance(self.spec, UNetSpec) and max(height, width) > stride:
+            return self._quilt(ground, held, stride, adjust, told)
         margin = edge_margin(self.spec, max(height, width), layers)
-        tall, wide = (-(-(side + 2 * margin) // stride) * stride for side in (height, width))
+        tall, wide = (
+            max(least_side(self.spec), -(-(side + 2 * margin) // stride) * stride)
+            for side in (height, width)
+        )
         if isinstance(self.spec, AnySpec):
             tall, wide = self.spec.height or tall, self.spec.width or wide
         frame = Frame(ground, margin, tall, wide)
@@ -141,7 +143,29 @@ class Brushwork:
                 self._tile(engine, frame, tile, inner, painted)
             told((number + 1) / len(tiles))
         self.tiles += len(tiles)
-        self._rest(tiles[0].seen.area, stride)
+        self._rest(tiles[0].seen.area)
+        return painted
+
+    def _quilt(
+        self,
+        ground: Ground,
+        held: int,
+        side: int,
+        adjust: Callable[[Measure], Statistics] | None,
+        told: Told,
+    ) -> Levels:
+        """Paint a ground in the squares that a U-Net has learned from, blended: see `quilt`."""
+        frame = quilt.framed(ground, side)
+        painted = _room(ground, self.memory - held)
+        engine: Engine = self.engine
+        if isinstance(engine, Measuring):
+            measuring = engine
+
+            def measure() -> Statistics:
+                return quilt.statistics(measuring, ground, side, self.spec)
+
+            engine = engine.fixed(adjust(measure) if adjust else measure())
+        self.tiles += quilt.paint(engine, frame, side, painted, told)
         return painted
 
     @staticmethod
@@ -172,120 +196,15 @@ class Brushwork:
             some = min(PAINT.sampled_pixels, budget)
             sample = frame.whole() if whole else frame.sample(some, stride)
             found = measuring.measure(sample)
-            self._rest(sample.shape[2] * sample.shape[3], stride)
-            return found
+            self._rest(sample.shape[2] * sample.shape[3])
+            return quilt.asleep(found, self.spec)
 
         return measuring.fixed(adjust(measure) if adjust else measure())
 
-    def _rest(self, pixels: int, stride: int) -> None:
+    def _rest(self, pixels: int) -> None:
         # The next batches are of another size; what small ones leave is not worth the while.
         if isinstance(self.engine, Measuring) and pixels > PAINT.large_batch:
-            self.engine.rest(stride)
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a layer is painted on: the photo, over the layer below where there is one.
-
-    photo: at this layer's size. below: the painting of the layer below; before: the photo at that
-    layer's size.
-    """
-
-    photo: Levels
-    below: Levels | None
-    before: Levels
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.photo.shape[0], self.photo.shape[1]
-
-    def part(self, box: Box) -> Planes:
-        """A part of it: the layer below, enlarged, with some of the detail that it lacks."""
-        here = pictures.planes(self.photo[box.slices])
-        if self.below is None:
-            return here
-        # below + detail * (photo - before), with one enlargement in place of two.
-        tall, wide = (b / s for b, s in zip(self.below.shape, self.size, strict=False))
-        top = max(0, math.floor(box.top * tall) - resampling.REACH)
-        left = max(0, math.floor(box.left * wide) - resampling.REACH)
-        part = Box(
-            top,
-            left,
-            min(self.below.shape[0], math.ceil(box.bottom * tall) + resampling.REACH),
-            min(self.below.shape[1], math.ceil(box.right * wide) + resampling.REACH),
-        )
-        rest = pictures.planes(self.below[part.slices])
-        rest -= np.float32(PAINT.layer_detail) * pictures.planes(self.before[part.slices])
-        here *= np.float32(PAINT.layer_detail)
-        here += resampling.enlarged(rest, part, self.below.shape[:2], box, self.size)
-        return np.clip(here, 0.0, 255.0, out=here)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A ground with reflected pixels around it: `margin` above and left, the rest below and right.
-
-    tall, wide: its size, multiples of the network's stride. Boxes here count from its corner.
-    """
-
-    ground: Ground
-    margin: int
-    tall: int
-    wide: int
-
-    def batch(self, box: Box) -> Batch:
-        """A part as a network takes it: float32 (1, 3, H, W) in [-1, 1]."""
-        height, width = self.ground.size
-        rows = _reflected(np.arange(box.top, box.bottom) - self.margin, height)
-        columns = _reflected(np.arange(box.left, box.right) - self.margin, width)
-        needed = Box(
-            int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
-        )
-        part = pictures.planes_to_batch(self.ground.part(needed))
-        inner = self.inner(box)
-        if self.unframed(inner) != needed:  # a picture that is smaller than what it reflects
-            return np.ascontiguousarray(part[:, :, rows - needed.top][..., columns - needed.left])
-        y, x = inner.within(box).slices
-        batch: Batch = np.empty((1, 3, box.height, box.width), np.float32)
-        batch[:, :, y, x] = part
-        outside = np.r_[: y.start, y.stop : box.height]
-        batch[:, :, outside, x] = part[:, :, rows[outside] - needed.top]
-        outside = np.r_[: x.start, x.stop : box.width]
-        batch[..., outside] = batch[..., columns[outside] - needed.left + x.start]
-        return batch
-
-    def whole(self) -> Batch:
-        """All of it."""
-        return self.batch(Box(0, 0, self.tall, self.wide))
-
-    def sample(self, most: int, stride: int) -> Batch:
-        """As many pixels as `most` from all over it, in squares side by side."""
-        rows = tiling.samples(self.tall, self.wide, most, PAINT.sample_side, stride)
-        return np.concatenate(
-            [np.concatenate([self.batch(box) for box in row], axis=3) for row in rows], axis=2
-        )
-
-    def inner(self, box: Box) -> Box:
-        """The part of a box that is not margin."""
-        height, width = self.ground.size
-        return Box(
-            max(box.top, self.margin),
-            max(box.left, self.margin),
-            min(box.bottom, self.margin + height),
-            min(box.right, self.margin + width),
-        )
-
-    def unframed(self, box: Box) -> Box:
-        """A box counted from the ground's corner."""
-        return box.within(Box(self.margin, self.margin, 0, 0))
-
-
-def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Places beyond a side's ends, reflected at its first and last pixel as often as it takes."""
-    period = max(1, 2 * length - 2)
-    folded = np.abs(places) % period
-    return np.minimum(folded, period - folded) if length > 1 else np.zeros_like(places)
+            self.engine.rest(least_side(self.spec))
 
 
 def _numbered(adjust: Adjust | None, number: int) -> Callable[[Measure], Statistics] | None:

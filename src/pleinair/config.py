@@ -119,6 +119,11 @@ def size_multiple(spec: Spec | AnySpec) -> int:
             return 1
 
 
+def least_side(spec: Spec | AnySpec) -> int:
+    """Pixels that both sides must have at least: a single pixel has nothing to be reflected."""
+    return 8 if isinstance(spec, ResNetSpec) else size_multiple(spec)
+
+
 SMALL_SIDE = 256
 """Pixels of the longer side up to which a picture has a small margin."""
 

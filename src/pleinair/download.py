@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import shutil
 import ssl
@@ -24,10 +25,16 @@ Progress = Callable[[str, int, int | None], None]  # what is done, bytes of it, 
 
 _CHUNK = 2**18
 _ROOM = "make room, or choose another place with --out"
+_YES = ("1", "true", "yes", "on")
 
 
 def silent(_what: str, _done: int, _all: int | None) -> None:
     """Nobody listens."""
+
+
+def offline() -> bool:
+    """Whether the user has said, by PLEINAIR_OFFLINE=1, that no network is to be touched."""
+    return os.environ.get("PLEINAIR_OFFLINE", "").strip().lower() in _YES
 
 
 class _Retry(Exception):  # noqa: N818 -- never leaves this file
@@ -50,8 +57,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise DataError(f"{_host(req.full_url)} leads from https to {newurl!r}; not followed.")
+        to = newurl.partition(":")[0].lower()
+        if to not in ("http", "https") or (to == "http" and req.full_url.startswith("https:")):
+            raise DataError(
+                f"{_host(req.full_url)} leads from {req.type} to {newurl[:200]!r}; not followed."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -62,17 +72,24 @@ def fetch(
     headers: dict[str, str] | None = None,
     progress: Progress = silent,
     help_: str = "",
+    most: int | None = None,
+    room: str = _ROOM,
 ) -> None:
     """Download one file: into target.part, which a broken download leaves and the next goes on
-    with, then renamed. `headers` go to the host of `url` only.
+    with, then renamed. `headers` go to the host of `url` only. most: bytes that are taken, by
+    default DATA.max_download_bytes. room: what to do where the disk is full.
 
     A part goes on only where the server says by ETag or date that the file is still the same.
-    Tries again, ever later, until DATA.tries in a row bring nothing new. Raises DataError;
-    OutputError where the disk is full.
+    Tries again, ever later, until DATA.tries in a row bring nothing new. Raises DataError, also
+    where the user wants no network; OutputError where the disk is full.
     """
+    if offline():
+        raise DataError(f"PLEINAIR_OFFLINE is set, so that {url} is not asked for; unset it.")
     part = target.with_name(f"{target.name}.part")
     note = target.with_name(f"{target.name}.part.json")
-    request = _Download(url, part, note, size, headers or {}, progress, help_)
+    request = _Download(
+        url, part, note, size, headers or {}, progress, help_, most or DATA.max_download_bytes, room
+    )
     failed, wait, most = 0, DATA.first_wait, 0
     while True:
         try:
@@ -110,9 +127,12 @@ class _Download:
         headers: dict[str, str],
         progress: Progress,
         help_: str,
+        most: int,
+        room: str,
     ) -> None:
         self.url, self.part, self.note, self.size = url, part, note, size
         self.headers, self.progress, self.help = headers, progress, help_
+        self.most, self.room = most, room
         self.opener = urllib.request.build_opener(_Redirects)
 
     def done(self) -> int:
@@ -167,16 +187,15 @@ class _Download:
         if answer.status != 206:
             start = 0  # the server sends all of it, asked for or not
             self._remember(answer)
-        limit = DATA.max_download_bytes if total is None else total
-        if total is not None and total > DATA.max_download_bytes:
+        limit = self.most if total is None else total
+        if total is not None and total > self.most:
             raise DataError(
-                f"{self.url} has {total:,} bytes, more than {DATA.max_download_bytes:,}; "
-                "download it yourself."
+                f"{self.url} has {total:,} bytes, more than {self.most:,}; download it yourself."
             )
         if total is not None:
             self._check_space(total - start)
         done = start
-        with files.writing(self.part, _ROOM):
+        with files.writing(self.part, self.room):
             out = self.part.open("r+b" if start else "wb")
         with out:
             out.seek(start)
@@ -185,7 +204,7 @@ class _Download:
                 done += len(chunk)
                 if done > limit:
                     raise DataError(f"{self.url} sends more than {limit:,} bytes; not taken.")
-                with files.writing(self.part, _ROOM):
+                with files.writing(self.part, self.room):
                     out.write(chunk)
                 self.progress("downloading", done, total)
         if total is not None and done < total:
@@ -213,7 +232,7 @@ class _Download:
         tag = answer.headers.get("ETag", "")
         # A weak tag promises pictures that look alike, not the same bytes.
         validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
-        with files.writing(self.note, _ROOM):
+        with files.writing(self.note, self.room):
             kept = json.dumps({"url": self.url, "validator": validator})
             self.note.write_text(kept, encoding="utf-8")
 
@@ -237,8 +256,8 @@ class _Download:
         free = shutil.disk_usage(self.part.parent).free
         if missing > free:
             raise OutputError(
-                f"{self.part.parent} has {free:,} bytes free and {missing:,} are missing; make "
-                "room, or choose another place with --out."
+                f"{self.part.parent} has {free:,} bytes free and {missing:,} are missing; "
+                f"{self.room}."
             )
 
 

@@ -17,9 +17,11 @@ from pleinair import backbones, files, images
 from pleinair.errors import DataError
 from pleinair.images import Batch, Pixels
 from pleinair.metrics import Maps
+from pleinair.networks import build
 from pleinair.networks.features import VARIANTS, lite, weights_file
 from pleinair.networks.inception import SIDE, Inception
 from pleinair.settings import EVALUATE
+from pleinair.weights import Weights
 
 
 def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]:
@@ -34,6 +36,13 @@ def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]
         return out
 
     return run
+
+
+def of_weights(weights: Weights) -> Callable[[Batch], Batch]:
+    """The network of a weights file as such a callable, on the processor."""
+    network = build(weights.spec)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
+    return engine(network, torch.device("cpu"))
 
 
 @dataclass(frozen=True)

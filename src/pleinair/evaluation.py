@@ -309,7 +309,7 @@ def evaluate(
 def _are_results(one: str) -> bool:
     """Whether pictures are meant, not a painter: a folder, or a zip file or a folder in one."""
     path = Path(one)
-    if one in hub.names():
+    if hub.knows(one):
         return False
     return path.is_dir() or any(part.suffix == ".zip" for part in (path, *path.parents))
 

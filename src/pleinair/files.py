@@ -49,7 +49,11 @@ def writing(path: Path, advice: str) -> Iterator[None]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file. Raises OSError."""
+    """Hexadecimal SHA-256 of a file, or of a folder's names and those of its files. OSError."""
+    if path.is_dir():
+        inside = sorted(one for one in path.rglob("*") if one.is_file())
+        lines = [f"{sha256_of(one)}  {one.relative_to(path).as_posix()}\n" for one in inside]
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""Where the numbers of an ONNX file lie, so that some can be replaced without the onnx package.
+"""Where the numbers of an ONNX file lie, and what it must not hold, without the onnx package.
 
 An ONNX file is the protobuf message ModelProto of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 Its graph is field 7, a graph's initializers field 5, an initializer's name field 8 and its bytes
@@ -7,15 +7,65 @@ field 9; replacing bytes by as many others leaves every length in the file true.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pleinair.errors import PainterError
-from pleinair.protobuf import fields
+from pleinair.protobuf import fields, repeated
+from pleinair.settings import IMPORT
 
 _GRAPH, _INITIALIZER, _NAME, _RAW_DATA = 7, 5, 8, 9
+_DIMS, _EXTERNAL = 1, 13
+# What lies in a message of a kind, by number, and of which kind that is.
+_INSIDE = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+
+
+def check(data: bytes, name: str) -> None:
+    """Raise PainterError for what is no model, or one that asks for other files or for much memory.
+
+    A tensor may lie in another file, of any path on this machine: one that says so is refused.
+    """
+    view = memoryview(data)
+    try:
+        _check(view, 0, len(view), "model", name, 0)
+    except (ValueError, IndexError) as error:
+        raise PainterError(f"{name} is not a painter that can be loaded ({error}).") from error
+
+
+def _check(data: memoryview, start: int, end: int, kind: str, name: str, depth: int) -> None:
+    if depth > IMPORT.graph_depth * len(_INSIDE):
+        raise ValueError("graphs in each other without end")
+    if kind == "tensor":
+        _check_tensor(data, start, end, name)
+    for number, first, last in fields(data, start, end):
+        if number in _INSIDE[kind]:
+            _check(data, first, last, _INSIDE[kind][number], name, depth + 1)
+
+
+def _check_tensor(data: memoryview, start: int, end: int, name: str) -> None:
+    for number, _, _ in fields(data, start, end):
+        if number == _EXTERNAL:
+            raise PainterError(
+                f"{name} keeps weights in another file, which is not opened; give a file that "
+                "holds all of them (onnx.save without external data)."
+            )
+    size = math.prod(repeated(data, start, end, _DIMS))
+    if size > IMPORT.most_weights:
+        raise PainterError(
+            f"{name} has an array of {size:,} numbers, where painters have at most "
+            f"{IMPORT.most_weights:,}; give another file."
+        )
 
 
 def with_initializers(data: bytes, values: Mapping[str, NDArray[np.generic]]) -> bytes:

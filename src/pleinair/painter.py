@@ -7,12 +7,23 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import brushwork, files, hub, images, memory, resampling, runtime
+from pleinair import (
+    brushwork,
+    converting,
+    files,
+    hub,
+    images,
+    memory,
+    nameplate,
+    resampling,
+    runtime,
+    strangers,
+)
 from pleinair.brushwork import Adjust, Brushwork, Told
 from pleinair.config import (
     AnySpec,
@@ -20,26 +31,21 @@ from pleinair.config import (
     LightSpec,
     PainterSpec,
     PatchSpec,
+    Spec,
     working_bytes_per_pixel,
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
+from pleinair.nameplate import Words
+from pleinair.ranges import Values
 from pleinair.recipes import spec_from_dict
 from pleinair.runtime import Engine, Measuring
-from pleinair.settings import LOOK, PAINT, Look
+from pleinair.settings import LOOK, PAINT, PIXEL_CONTRACT, Look
 
 if TYPE_CHECKING:
     from pleinair.images import Animation
 
 Photo = TypeVar("Photo", bound=Any)
-
-
-class Words(NamedTuple):
-    """What people are told of a painter."""
-
-    title: str
-    about: str
-    licence: str
 
 
 class Painter:
@@ -71,26 +77,51 @@ class Painter:
         *,
         memory: int | None = None,
         device: str = "auto",
+        network: str | None = None,
+        values: Values | None = None,
     ) -> Painter:
-        """The painter of this name, or of this .onnx file.
+        """The painter of this name, or of this file or folder, whoever wrote it.
 
-        threads: 0 takes every core. device: one of `runtime.devices()`; auto: the fastest at hand.
-        Raises PainterError where there is none or the file is not a painter.
+        An .onnx file is opened as it is; Keras', TensorFlow's and PyTorch's weights are converted
+        in memory, which `pleinair import` does once and for all. threads: 0 takes every core.
+        device: one of `runtime.devices()`; auto: the fastest at hand. network: which of several in
+        a file. values: that an .onnx file of others takes and gives; None: found out by trying.
+        Raises PainterError where there is none or the file is not a painter, MissingExtraError.
         """
         path = hub.find(name_or_path)
-        engine, metadata = runtime.load(path, threads, device)
-        if "spec" not in metadata:
-            return cls(engine, _spec_of(engine, path), None, memory)
+        data = converting.painter_bytes(path, network)
+        return cls.opened(data, str(path), threads, memory=memory, device=device, values=values)
+
+    @classmethod
+    def opened(
+        cls,
+        data: bytes,
+        name: str,
+        threads: int = 0,
+        *,
+        memory: int | None = None,
+        device: str = "auto",
+        values: Values | None = None,
+    ) -> Painter:
+        """The painter in the bytes of an .onnx file of this name; see `load`."""
+        engine, metadata = runtime.opened(data, name, threads, device)
+        spec: Spec | AnySpec
         try:
+            card = json.loads(metadata.get("card", "{}"))
+            if "spec" not in metadata:
+                imported = metadata.get("pixels") == PIXEL_CONTRACT
+                stranger = strangers.known(engine, name, "-1..1" if imported else values)
+                return cls(stranger, stranger.spec, card, memory)
             spec = spec_from_dict(json.loads(metadata["spec"]))
-            card = json.loads(metadata["card"])
         except (KeyError, ValueError, AttributeError, RecipeError) as error:
             raise PainterError(
-                f"{path} does not say rightly which network it holds; give a file that "
+                f"{name} does not say rightly which network it holds; give a file that "
                 "`pleinair export` wrote."
             ) from error
+        if values is not None:
+            raise PainterError(f"{name} says itself which values it takes; leave them out.")
         if isinstance(spec, PatchSpec | FeatureSpec):
-            raise PainterError(f"{path} holds a discriminator; give a file of a painter.")
+            raise PainterError(f"{name} holds a discriminator; give a file of a painter.")
         return cls(engine, spec, card, memory)
 
     @property
@@ -101,13 +132,7 @@ class Painter:
 
     def words(self, name: str) -> Words:
         """What people are told of it, by its card or by the name of its file."""
-        card, learned = self.card, str(self.card.get("data") or "")
-        spoken = name.replace("_", " ").replace("-", " ").capitalize()
-        return Words(
-            str(card.get("title") or spoken),
-            str(card.get("about") or (f"Learned from {learned}." if learned else "")),
-            str(card.get("licence") or ""),
-        )
+        return nameplate.words(self.card, name)
 
     def caveat(self, height: int, width: int) -> str:
         """What to tell of a photo of this size before it is painted; empty where all is well."""
@@ -241,18 +266,6 @@ class Painter:
                 return height, width
             scale = (most / (height * width)) ** 0.5
         return max(1, int(height * scale)), max(1, int(width * scale))
-
-
-def _spec_of(engine: runtime.Session, path: Path) -> AnySpec:
-    """What is known of a file that somebody else exported. Raises PainterError."""
-    shape = engine.shape
-    if len(shape) != 4 or shape[0] not in (None, 1) or shape[1] not in (None, 3):
-        raise PainterError(
-            f"{path} takes an array of shape {shape}; a painter takes 1 x 3 x height x width."
-        )
-    if (shape[2] is None) != (shape[3] is None):
-        raise PainterError(f"{path} takes one side of any length only; export it with both free.")
-    return AnySpec(shape[2], shape[3])
 
 
 def default_output(photo: Path, painter: str = PAINT.painter, suffix: str | None = None) -> Path:

@@ -49,6 +49,33 @@ def numbers(data: memoryview) -> dict[int, int]:
     return found
 
 
+def repeated(data: memoryview, start: int, end: int, number: int) -> Iterator[int]:
+    """All numbers of this field, whether they lie there one by one or side by side.
+
+    Raises ValueError or IndexError.
+    """
+    for found, kind, first, last in _parts(data, start, end):
+        if found != number:
+            continue
+        if kind == _VARINT:
+            yield varint(data, first)[0]
+        elif kind == _BYTES:
+            while first < last:
+                value, first = varint(data, first)
+                yield value
+
+
+def field_of(number: int, content: bytes) -> bytes:
+    """A length-delimited field as it is written."""
+    head = bytearray()
+    for value in (number << 3 | _BYTES, len(content)):
+        while value > 0x7F:
+            head.append(value & 0x7F | 0x80)
+            value >>= 7
+        head.append(value)
+    return bytes(head) + content
+
+
 def varint(data: memoryview, position: int) -> tuple[int, int]:
     """A number of seven bits a byte, and where it ends. Raises ValueError or IndexError."""
     value = 0

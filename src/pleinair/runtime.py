@@ -50,8 +50,11 @@ class Measuring(Engine, Protocol):
     def fixed(self, statistics: Statistics, /) -> Engine:
         """The same network with these statistics, whatever it is given: local, so tiles agree."""
 
-    def rest(self, stride: int, /) -> None:
-        """Give back working memory that batches of another size have no use for."""
+    def rest(self, side: int, /) -> None:
+        """Give back working memory that batches of another size have no use for.
+
+        side: of the least square that the network takes.
+        """
 
 
 DEVICES = {
@@ -96,6 +99,12 @@ class Session:
         sides = self._session.get_inputs()[0].shape
         return tuple(side if isinstance(side, int) else None for side in sides)
 
+    @property
+    def takes(self) -> list[str]:
+        """What each input takes: `float`, `float16`, `uint8` and the like."""
+        kinds = [str(entry.type) for entry in self._session.get_inputs()]
+        return [kind.removeprefix("tensor(").removesuffix(")") for kind in kinds]
+
     def __call__(self, batch: Batch) -> Batch:
         out: Batch = self._run(self._output, batch)
         return out
@@ -120,10 +129,10 @@ class TwoModes(Session):
         found: Statistics = self._run("statistics", batch)
         return found
 
-    def rest(self, stride: int) -> None:
+    def rest(self, side: int) -> None:
         """Give back the working memory of all sessions, which they share."""
         # It is given back after a run, and only then; this one takes a millisecond.
-        self._run(self._output, np.zeros((1, 3, stride, stride), np.float32), _giving_back())
+        self._run(self._output, np.zeros((1, 3, side, side), np.float32), _giving_back())
 
     def fixed(self, statistics: Statistics) -> Engine:
         """The network with these statistics, compiled in 20 to 40 ms; the latest few are kept."""
@@ -138,7 +147,8 @@ class TwoModes(Session):
         session = self._compiled(values, self._folds)
         with self._lock:
             self._kept[key] = session
-            while len(self._kept) > PAINT.sessions_kept:
+            most = min(PAINT.sessions_kept, PAINT.kept_bytes // self.weight_bytes)
+            while len(self._kept) > max(1, most):
                 self._kept.popitem(last=False)
         return session
 
@@ -164,27 +174,35 @@ class TwoModes(Session):
 
 
 def load(path: Path, threads: int = 0, device: str = "auto") -> tuple[Session, dict[str, str]]:
-    """The network in a file, with the file's metadata.
-
-    device: one of `devices()`, or auto: where there are several, the fastest of those that paint
-    as the processor does. Raises PainterError, UsageError.
-    """
+    """The network in a file, with the file's metadata; see `opened`. Raises PainterError."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PainterError(f"{path} cannot be read ({error.strerror}).") from error
+    return opened(data, str(path), threads, device)
+
+
+def opened(
+    data: bytes, name: str, threads: int = 0, device: str = "auto"
+) -> tuple[Session, dict[str, str]]:
+    """The network in the bytes of a file of this name, with the file's metadata.
+
+    device: one of `devices()`, or auto: where there are several, the fastest of those that paint
+    as the processor does. Raises PainterError, UsageError.
+    """
+    onnxfile.check(data, name)
     found = devices()
     if device not in (*found, "auto"):
         raise UsageError(
             f"device {device!r} found; use auto or what ONNX Runtime has here: {', '.join(found)}."
         )
     if device == "auto":
-        device = _fastest(data, str(path), found, threads) if len(found) > 1 else "cpu"
+        device = _fastest(data, name, found, threads) if len(found) > 1 else "cpu"
     way = Way(device, threads)
-    session = _session(data, str(path), way)
+    session = _session(data, name, way)
     metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
     if "statistics" in [output.name for output in session.get_outputs()]:
-        return TwoModes(session, data, str(path), way), metadata
+        return TwoModes(session, data, name, way), metadata
     return Session(session), metadata
 
 

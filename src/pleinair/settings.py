@@ -41,11 +41,13 @@ class PaintSettings:
     weights_copies: int = 6
     sampled_pixels: int = 2**19  # of pictures that are too large to be measured whole
     sample_side: int = 96  # pixels of the squares that they are measured on in large pictures
+    quilt_margin: int = 32  # reflected pixels around a photo that is painted in blended squares
     large_batch: int = 2**18  # pixels above which working memory is given back after a layer
     trial_side: int = 256  # pixels of a picture on which devices are compared
     trial_runs: int = 3  # of which the fastest counts
     trial_tolerance: float = 0.02  # from the processor's result, in units of [-1, 1]
-    sessions_kept: int = 4  # networks with their statistics, compiled
+    sessions_kept: int = 4  # networks with their statistics, compiled ...
+    kept_bytes: int = 256 * 2**20  # ... as long as their weights together take no more
     kept_drift: float = 0.2  # of statistics between frames of one scene, in deviations
     band_pixels: int = 2**19  # of a painting that are finished at a time
     least_brush: float = 0.25
@@ -158,6 +160,20 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class ImportSettings:
+    """Limits of files that other programs wrote, and how they are tried out."""
+
+    header_bytes: int = 100_000_000  # of a safetensors file, as its own library has it
+    most_nested: int = 8  # dictionaries in each other
+    most_tensors: int = 100_000
+    most_weights: int = 2**29  # numbers of one array of an ONNX file
+    graph_depth: int = 16  # graphs in each other in an ONNX file
+    trial_side: int = 256  # pixels of the picture on which a network of unknown values is tried
+    plain: float = 0.8  # of the error with equal ranges, below which unequal ones are believed
+    tolerance: float = 1e-4  # largest difference of a written file to PyTorch, where it is there
+
+
+@dataclass(frozen=True)
 class DataSettings:
     """Limits of training sets: what is read, decoded ahead, downloaded and unpacked."""
 
@@ -173,6 +189,60 @@ class DataSettings:
     tries: int = 5  # in a row that bring nothing new
     first_wait: float = 1.0  # seconds before the second try, then twice as long each time
     longest_wait: float = 60.0
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """Limits of painters that are fetched, and of what others say of them."""
+
+    bytes: int = 2 * 2**30  # of a painter's file; the largest known has 218 MB
+    registry_bytes: int = 2**20
+    words: int = 300  # characters of a title, a licence and so on
+    cache_format: int = 1  # of painters in the cache; another number, and they are made anew
+    sheet_side: int = 256  # pixels of the pictures on a published sheet
+    licences: tuple[str, ...] = (  # that are known to the Hugging Face Hub by these words
+        "apache-2.0",
+        "mit",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "cc0-1.0",
+        "cc-by-4.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-sa-4.0",
+        "gpl-3.0",
+        "unlicense",
+    )
+
+
+@dataclass(frozen=True)
+class DoctorSettings:
+    """Where a painter's fault begins. Levels are of 0 to 255.
+
+    Figures of `monet`, of healthy and of broken painters behind each limit are in docs/doctor.md.
+    """
+
+    side: int = 256  # pixels of test pictures; and twice that, to see whether size matters
+    beyond: float = 0.05  # of [-1, 1] by which values may miss it: of networks that do not clip
+    share_beyond: float = 0.02  # of values that may lie further out
+    hundreds: float = 8.0  # a value that no network of [-1, 1] gives: 0 to 255 is meant
+    dead: float = 2.0  # levels of deviation in the painting of a landscape, below which it is flat
+    same: float = 0.1  # of the difference of two photos that their paintings must have at least
+    repeat: float = 1e-3  # difference of two paintings of one photo, in [-1, 1]
+    inverted: float = -0.1  # correlation of light and dark, below which they are exchanged
+    little_left: float = 0.3  # the same, below which little of the photo is left
+    copy: float = 2.0  # median change in levels, below which the photo is copied ...
+    near_copy: float = 5.0  # ... or nearly so
+    lattice_2: float = 30.0  # spectral ratio; photographs have 1 to 4, lattices hundreds
+    lattice_4: float = 60.0  # photographs have 3 to 8
+    lattice_levels: float = 1.0  # deviation of what repeats in a smooth gradient, as eyes see it
+    swapped: float = 0.3  # by which red must be more like blue than like red
+    colourless: float = 0.15  # of the photo's colour that is left
+    frame: float = 14.0  # levels by which the outer pixels of flat grey differ
+    frame_pixels: int = 8
+    size: float = 10.0  # levels that mean colours may move between 256 and 512 pixels
+    grain: float = 6.0  # times the noise of a flat surface that may come out
+    shift: int = 3  # pixels by which an edge may be moved
 
 
 @dataclass(frozen=True)
@@ -316,7 +386,10 @@ TRAIN = TrainSettings()
 EVALUATE = EvaluateSettings()
 KAGGLE = KaggleSettings()
 EXPORT = ExportSettings()
+IMPORT = ImportSettings()
 DATA = DataSettings()
+HUB = HubSettings()
+DOCTOR = DoctorSettings()
 VIDEO = VideoSettings()
 SERVE = ServeSettings()
 

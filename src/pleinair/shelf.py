@@ -78,7 +78,7 @@ class Shelf:
             Painter.load(self._file, threads=1)  # which says what is wrong with it
 
     def _take(self, painter: str | Path, folder: Path | None) -> Path | None:
-        if str(painter) not in hub.names() and Path(painter).is_dir():
+        if not hub.knows(str(painter)) and _holds_painters(Path(painter)):
             if folder is not None and folder != Path(painter):
                 raise PainterError(f"two folders of painters, {painter} and {folder}; give one.")
             return Path(painter)
@@ -133,7 +133,8 @@ class Shelf:
 
     def _look(self) -> None:
         self._looked = self._clock()
-        paths = [hub.find(name) for name in hub.names()]
+        # What is only known is not fetched because somebody asks over the web.
+        paths = list(hub.at_hand().values())
         if self._folder is not None:
             paths += sorted(self._folder.glob("*.onnx"))
         if self._file is not None:
@@ -175,6 +176,11 @@ class Shelf:
                 known = mark, None
             self._known[path] = known
         return known[1]
+
+
+def _holds_painters(path: Path) -> bool:
+    """Whether this is a folder to serve from, and not one that is a painter itself."""
+    return path.is_dir() and (hub.held(path) is None or any(path.glob("*.onnx")))
 
 
 def _title_of(painter: Painter, name: str, sha256: str) -> Title:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pleinair import __version__, config, files, hub, npm, tiling
+from pleinair import __version__, config, converting, files, hub, npm, tiling
 from pleinair.config import PainterSpec
 from pleinair.errors import OutputError, PainterError, UsageError
 from pleinair.npm import Told
@@ -118,10 +118,14 @@ def _painters(painters: Sequence[str | Path], content: Files) -> list[dict[str, 
                 f"{path} takes no statistics, and painting in a browser needs them; give a file "
                 "that `pleinair export` wrote."
             )
+        if isinstance(loaded.spec, config.UNetSpec):
+            raise PainterError(
+                f"{path} is a U-Net, which pages do not paint; name another painter."
+            )
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem) or "painter"
         if name in [entry["name"] for entry in entries]:
             raise UsageError(f"two painters are named {name}; rename the file of one.")
-        data = path.read_bytes()
+        data = converting.painter_bytes(path)
         file = f"painters/{name}.onnx.gz"
         content[file] = gzip.compress(data, 9, mtime=0)
         entries.append(
@@ -145,6 +149,7 @@ def _numbers(spec: PainterSpec) -> dict[str, Any]:
     large = config.SMALL_SIDE + 1
     return {
         "stride": config.size_multiple(spec),
+        "least_side": config.least_side(spec),
         "halo": tiling.halo(spec),
         "bytes_per_pixel": config.working_bytes_per_pixel(spec),
         "in_layers": config.paints_in_layers(spec),

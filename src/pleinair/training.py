@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from pleinair import checkpoint, data, domains, hub, monitoring, weights
+from pleinair import checkpoint, data, domains, foreign, hub, monitoring, weights
 from pleinair.board import Board
 from pleinair.config import size_multiple
 from pleinair.engines import engine
@@ -347,13 +347,15 @@ def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
 
 
 def _init(session: Session, source: Path, listener: Listener) -> None:
-    """Begin with a run's best checkpoint, else its newest, or with a painter of its name."""
-    if source.is_dir():
+    """Begin with a run's best checkpoint, else its newest, or with a painter of any kind."""
+    if source.is_dir() and foreign.reader_of(source) is None:
         best = checkpoint.best(source)
         found = checkpoint.load(best) if best.exists() else None
         session.init_from(*(found or checkpoint.load_latest(source, listener.note)))
         return
-    session.init_from_painter(weights.load(hub.find(str(source))))
+    path = hub.find(str(source))
+    painter = weights.load(path) if path.suffix == ".onnx" else foreign.read(path).weights
+    session.init_from_painter(painter)
     if session.recipe.warmup_steps == 0:
         listener.note(
             "the discriminators are new to this painter and the recipe has no warmup_steps, so "

@@ -26,14 +26,20 @@ COMMANDS = {
     "serve": "Paint over HTTP: a page for people, and an API.",
     "train": "Train a painter from two unpaired folders of pictures.",
     "export": "Write a painter for other programs, compared with the original before it is kept.",
+    "import": "Make a painter of weights that another program trained.",
     "evaluate": "Score painters, or folders of their results, against paintings.",
+    "painters": "List, add, fetch and publish painters.",
+    "doctor": "Say what a painter's file is, what it does to test pictures, and what to do.",
     "data": "Get pictures to train from.",
     "site": "Write a page that paints in the browser alone, for any static host.",
 }
+# Where a command's own name cannot be a module's: module and function.
+HOMES = {"import": ("importing", "import_")}
 for _name, _help in COMMANDS.items():
+    _home = ":".join(HOMES.get(_name, (_name, _name)))
     # An app of its own says in its own place how its pages look.
-    _look = {} if _name == "data" else {"help_formatter": "default"}
-    app.command(f"pleinair.cli.{_name}:{_name}", name=_name, help=_help, **_look)
+    _look = {} if _name in ("data", "painters") else {"help_formatter": "default"}
+    app.command(f"pleinair.cli.{_home}", name=_name, help=_help, **_look)
 
 
 def main() -> NoReturn:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from pleinair import files
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar, say
 from pleinair.errors import MissingExtraError, OutputError, UsageError
 from pleinair.settings import EVALUATE
@@ -70,9 +71,7 @@ def evaluate(
         Print everything as JSON.
     """
     try:
-        import platformdirs
-
-        from pleinair import backbones, engines, evaluation, gallery, pages
+        from pleinair import backbones, engines, evaluation, gallery, pages, places
         from pleinair.team import find_device
     except ImportError as error:
         raise MissingExtraError(
@@ -82,8 +81,10 @@ def evaluate(
     for page in (report, ballot):
         if page is not None:
             _check_page(page, force, bool(what))
+    for one in what:
+        at_hand(one)
     eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
-    own = platformdirs.user_cache_path("pleinair")
+    own = places.cache()
     place = cache or own / "seen"
     with progress_bar() as progress:
         tasks = {}

@@ -28,7 +28,8 @@ def export(
     Parameters
     ----------
     source
-        Folder of a training run, a painter.safetensors or .onnx file, or a painter's name.
+        Folder of a training run, a painter's name, or its file: ours, or one that `pleinair import`
+        reads, but for .onnx files of other programs.
     target
         The file to write. Its name says the kind: .onnx, .safetensors, .weights.h5 and .h5 (Keras,
         the tutorial's U-Net), .pt2 (PyTorch), .mlpackage (Core ML), .tflite (LiteRT).

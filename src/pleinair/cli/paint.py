@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import look_of, options_of
 from pleinair.cli.streams import STREAM, from_stdin, to_stdout
 from pleinair.cli.terminal import leave_at_once, progress_bar, say, told_to
@@ -66,7 +67,7 @@ def paint(
     places
         Pictures (JPEG, PNG, WebP, AVIF, TIFF, HEIC, BMP, GIF), folders, or - for standard input.
     painter
-        Name of a painter, or an .onnx file.
+        Name of a painter, its file, or hf://owner/name.
     layers
         How many times to paint, each with strokes half as large. Default: by the photo's size.
     brush
@@ -109,6 +110,7 @@ def paint(
     photos = [Path(place) for place in places]
     look = look_of(layers, brush, strength, colors, Path(painter).stem)
     options = options_of(kind, quality, strip_metadata, force, memory, device, jobs)
+    at_hand(painter)
     if kaggle is not None:
         if any(
             [out, sheet, watch, json_lines, look != Look(), options != PaintOptions(force=force)]

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import options_of, size_of
 from pleinair.cli.terminal import leave_at_once, say
 from pleinair.errors import MissingExtraError, UsageError
@@ -49,7 +50,7 @@ def serve(
     Parameters
     ----------
     painter
-        Name of the painter, an .onnx file, or a folder of painters.
+        Name of the painter, its file, or a folder of painters.
     painters
         A folder of more painters to choose from; it may change while the server runs.
     open_page
@@ -116,6 +117,7 @@ def serve(
         ) from error
     logging.basicConfig(level=logging.WARNING, format="pleinair: %(message)s")
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is no news
+    at_hand(painter)
     private = _is_loopback(host)
     hosts = (*guard.LOOPBACK, *allow_host) if private or allow_host else guard.ANY
     app = web.make_app(painter, limits, painters=painters, key=key, hosts=hosts, options=options)

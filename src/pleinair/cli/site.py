@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import say
 from pleinair.settings import PAINT
 
@@ -31,12 +32,13 @@ def site(
     force
         Renew a site that `pleinair site` wrote; files of others in it stay.
     """
-    import platformdirs
-
+    from pleinair import places
     from pleinair import site as sites
 
-    cache = platformdirs.user_cache_path("pleinair") / "npm"
+    cache = places.cache() / "npm"
     chosen = painters or (PAINT.painter,)
+    for painter in chosen:
+        at_hand(painter)
     names = sites.write(out, chosen, runtime=runtime, cache=cache, force=force, told=_told)
     print(out)
     say(f"{len(names)} files; upload the folder, or look: python -m http.server -d {out}")

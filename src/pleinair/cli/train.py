@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar, say, training_room
 from pleinair.errors import OutputError, PleinairError, UsageError
 from pleinair.settings import TRAIN
@@ -81,8 +82,8 @@ def train(
     device
         auto, cpu, cuda or mps.
     init_from
-        Begin with the networks of another run, or with a painter (a name or an .onnx file), to
-        refine it or to teach it another style.
+        Begin with the networks of another run, or with a painter (a name, an .onnx file or
+        weights of other programs), to refine it or to teach it another style.
     resume
         Go on with this run, exactly as if it had not stopped. A new --steps, --epochs or
         --minutes moves its end, and rates then fall by the longer run's schedule.
@@ -129,6 +130,8 @@ def train(
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
         _check_out(out)
+        if init_from is not None:
+            at_hand(str(init_from))
         plan = Plan(
             out=out,
             recipe=chosen,

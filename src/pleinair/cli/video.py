@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import look_of, size_of
 from pleinair.cli.terminal import progress_bar, say
 from pleinair.errors import OutputError, PleinairError, UsageError
@@ -45,7 +46,7 @@ def video(
         File for one clip (.mp4, .mov, .mkv or .webm), or folder. Default:
         <name>.<painter>.mp4 beside each clip; .mov, .mkv and .webm stay what they are.
     painter
-        Name of a painter, or an .onnx file.
+        Name of a painter, its file, or hf://owner/name.
     brush
         How large strokes are relative to the picture; 1: as the painter learned.
     strength
@@ -80,6 +81,7 @@ def video(
         raise OutputError("two clips have one name; paint them into different folders.")
     if len(clips) == 1:
         check_film(targets[0], clips[0], force)  # before a painter is loaded
+    at_hand(painter)
     loaded = Painter.load(painter, memory=allowed, device=device)
     failed = 0
     for clip, target in zip(clips, targets, strict=True):

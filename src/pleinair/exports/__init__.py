@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from pleinair import files, hub, weights
+from pleinair import files, foreign, hub, weights
 from pleinair.config import GeneratorSpec, size_multiple
 from pleinair.errors import (
     CheckpointError,
@@ -102,9 +102,9 @@ def export(
 ) -> str:
     """Write a painter as the kind of file that the target's name says; what was found, in words.
 
-    source: a run, a weights file, a painter's .onnx file or a painter's name. precision, size,
-    calibrate: see `Wish`. about: what to add to its card, as {"licence": "CC0-1.0"}. Raises
-    UsageError, OutputError, CheckpointError where a run holds no painter, PainterError for a
+    source: a run, a file of ours, of Keras, TensorFlow or PyTorch, or a painter's name.
+    precision, size, calibrate: see `Wish`. about: what to add to its card, as
+    {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no painter, PainterError for a
     damaged one, MissingExtraError, and ExportError for a file that does not agree with its
     painter, which is not kept.
     """
@@ -147,20 +147,15 @@ def kind_of(target: Path) -> Kind:
 
 
 def read(source: str | Path) -> Weights:
-    """The painter of a run, of a file of ours, or of this name.
+    """The painter of a run, of a file of ours or of other programs, or of this name.
 
     Raises CheckpointError where a run holds none, PainterError, MissingExtraError.
     """
     path = Path(source)
-    if path.is_dir():
-        path /= "painter.safetensors"
-        if not path.is_file():
-            raise CheckpointError(
-                f"{source} holds no painter yet; train until the first checkpoint."
-            )
-    else:
-        path = hub.find(source)
-    found = weights.load(path)
+    if path.is_dir() and hub.held(path) is None:
+        raise CheckpointError(f"{source} holds no painter yet; train until the first checkpoint.")
+    path = hub.find(source)
+    found = weights.load(path) if path.suffix == ".onnx" else foreign.read(path).weights
     if not isinstance(found.spec, GeneratorSpec):
         raise PainterError(f"{source} holds a discriminator; give a file of a painter.")
     return found

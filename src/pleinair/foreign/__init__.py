@@ -43,9 +43,9 @@ class Reader(Protocol):
 
 def readers() -> list[Reader]:
     """Every kind that can be read, the surest signs first."""
-    from pleinair.foreign import keras, tensorflow
+    from pleinair.foreign import keras, tensorflow, tensorsfile, torchfile
 
-    return [keras, tensorflow]
+    return [keras, tensorflow, torchfile, tensorsfile]
 
 
 def reader_of(path: Path) -> Reader | None:

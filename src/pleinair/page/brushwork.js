@@ -70,8 +70,8 @@ async function layer(ground, held, layers, { engine, painter, memory }, told) {
   const { height, width } = ground.photo;
   const stride = painter.stride;
   const margin = edgeMargin(painter, Math.max(height, width), layers);
-  const [tall, wide] = [height, width].map(
-    (side) => Math.ceil((side + 2 * margin) / stride) * stride,
+  const [tall, wide] = [height, width].map((side) =>
+    Math.max(painter.least_side, Math.ceil((side + 2 * margin) / stride) * stride),
   );
   const frame = new Frame(ground, margin, tall, wide);
   const painted = pictures.levels(height, width);

@@ -1,0 +1,55 @@
+"""Whatever a painter lies in, as the bytes of its ONNX file, in memory.
+
+Weights of other programs are read and written into a graph; an ONNX file is what it is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pleinair.errors import PainterError
+
+
+def painter_bytes(path: Path, network: str | None = None) -> bytes:
+    """The bytes of an .onnx file for this file or folder.
+
+    network: which of several in a file. Raises PainterError, MissingExtraError.
+    """
+    if path.suffix == ".onnx" and path.is_file():
+        try:
+            with path.open("rb") as file:
+                head = file.read(9)
+                # A model's version, the first field that exporters write; but one in 32 safetensors
+                # begins with the same byte, of the length of its header.
+                if head[:1] == b"\x08" and head[8:] != b"{":
+                    _check_unnamed(path, network)
+                    return head + file.read()
+        except OSError as error:
+            raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
+    return _converted(path, network, _mark(path))
+
+
+@lru_cache(maxsize=1)  # painters side by side share it, and keep it anyway
+def _converted(path: Path, network: str | None, _mark: tuple[int, int]) -> bytes:
+    # Here, since painters that are ONNX files already have no need of what reads others.
+    from pleinair import foreign
+
+    if path.is_file() and foreign.reader_of(path) is None:
+        _check_unnamed(path, network)
+        return path.read_bytes()  # what it is not, the runtime says
+    from pleinair import graphs
+
+    return graphs.painter(foreign.read(path, network).weights)
+
+
+def _check_unnamed(path: Path, network: str | None) -> None:
+    if network is not None:
+        raise PainterError(f"{path} holds one network, without a name; leave --network out.")
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """What changes when a file or what is in a folder does."""
+    inside = [path] if path.is_file() else sorted(path.rglob("*"))
+    states = [one.stat() for one in inside]
+    return sum(one.st_size for one in states), max((one.st_mtime_ns for one in states), default=0)

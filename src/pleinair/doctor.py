@@ -1,0 +1,234 @@
+"""A painter's file looked into: what it is, what it does to test pictures, and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pleinair import (
+    converting,
+    files,
+    foreign,
+    hub,
+    identify,
+    images,
+    nameplate,
+    trials,
+)
+from pleinair.config import AnySpec, size_multiple, working_bytes_per_pixel
+from pleinair.errors import PainterError
+from pleinair.images import Pixels
+from pleinair.painter import Painter
+from pleinair.runtime import Measuring
+from pleinair.settings import DOCTOR, PAINT
+from pleinair.strangers import Stranger
+from pleinair.symptoms import Evidence, Finding, of_paintings, of_values
+
+Told = Callable[[str, int, int], None]  # what is looked at, how many are done, of how many
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found. facts: in words, in the order to tell them."""
+
+    facts: dict[str, str]
+    findings: list[Finding]
+    photos: dict[str, Pixels] = field(default_factory=dict, repr=False)
+    paintings: dict[str, Pixels] = field(default_factory=dict, repr=False)
+
+    @property
+    def warnings(self) -> int:
+        """How many findings are warnings."""
+        return sum(finding.level == "warning" for finding in self.findings)
+
+    def sheet(self) -> Pixels:
+        """Test pictures beside their paintings, a row each. Raises PainterError without any."""
+        if not self.paintings:
+            raise PainterError("this painter gives no pictures that could be shown; no sheet.")
+        rows = [[self.photos[name], painting] for name, painting in self.paintings.items()]
+        return images.sheet(rows, rows[0][0].shape[0])
+
+
+def examine(
+    name_or_path: str,
+    network: str | None = None,
+    told: Told = lambda _what, _done, _all: None,
+    threads: int = 0,
+) -> Report:
+    """Look into a painter by name, a file or folder of any kind that paints, or a run.
+
+    Raises PainterError for what does not paint, in a sentence that says what it is instead.
+    """
+    path = _place(name_or_path)
+    try:
+        data = converting.painter_bytes(path, network)
+    except PainterError as error:
+        raise _explained(path, error) from error
+    if path.is_file() and foreign.reader_of(path) is None and not nameplate.is_model(data):
+        raise PainterError(f"{path} {identify.described(path)}")
+    painter = Painter.opened(data, str(path), threads)
+    facts = _facts(path, data, painter, network)
+    report = look(painter, told)
+    return Report(facts | report.facts, report.findings, report.photos, report.paintings)
+
+
+def look(painter: Painter, told: Told = lambda _what, _done, _all: None) -> Report:
+    """What a painter does to test pictures, without a word about its file."""
+    height, width = _sides(painter)
+    photos = {name: made[:height, :width] for name, made in _pictures(max(height, width)).items()}
+    count = len(photos) + 3
+    bare = {}
+    for number, name in enumerate(("landscape", "again", "gradient")):
+        told(name, number, count)
+        photo = photos["landscape" if name == "again" else name]
+        began = time.perf_counter()
+        bare[name] = painter.engine(images.to_batch(photo))
+        seconds = time.perf_counter() - began  # of the last: the first one prepares
+    facts = _cost(painter, seconds, height * width)
+    values = of_values(bare)
+    if any(one.level == "warning" and one.name in ("values", "range", "dead") for one in values):
+        if not np.isfinite(bare["landscape"]).all():
+            return Report(facts, values)
+        shown = {name: images.from_batch(bare[name])[0] for name in ("landscape", "gradient")}
+        return Report(facts, values, photos, shown)
+    paintings = {}
+    for number, (name, photo) in enumerate(photos.items(), 2):
+        told(name, number, count)
+        paintings[name] = painter.paint(photo)
+    told("a larger landscape", count - 1, count)
+    larger = None
+    if not (isinstance(painter.spec, AnySpec) and painter.spec.height):
+        larger = painter.paint(trials.landscape(2 * max(height, width)))
+    told("all", count, count)
+    seen = Evidence(bare, photos, paintings, larger)
+    return Report(facts, [*values, *of_paintings(seen)], photos, paintings)
+
+
+def _pictures(side: int) -> dict[str, Pixels]:
+    return {
+        "landscape": trials.landscape(side),
+        "chart": trials.chart(side),
+        "gradient": trials.gradient(side),
+        "gradient down": trials.gradient(side, down=True),
+        "flat": trials.flat(side),
+        "edge": trials.edge(side),
+        "noise": trials.noise(side),
+    }
+
+
+def _sides(painter: Painter) -> tuple[int, int]:
+    spec = painter.spec
+    if isinstance(spec, AnySpec) and spec.height and spec.width:
+        return spec.height, spec.width
+    multiple = size_multiple(spec)
+    side = max(1, DOCTOR.side // multiple) * multiple
+    return side, side
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def _place(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    if not hub.knows(name_or_path) and path.exists():
+        run = path / "painter.onnx"
+        if run.is_file():
+            return run
+        if path.is_file():
+            return path
+    try:
+        return hub.find(name_or_path)
+    except PainterError as error:
+        raise (_explained(path, error) if path.is_dir() else error) from error
+
+
+def _explained(path: Path, error: PainterError) -> PainterError:
+    """What a file is, where nothing reads it; what its reader said, where one does."""
+    try:
+        known = foreign.reader_of(path) is not None
+    except PainterError:
+        known = True
+    return error if known else PainterError(f"{path} {identify.described(path)}")
+
+
+def _facts(path: Path, data: bytes, painter: Painter, network: str | None) -> dict[str, str]:
+    told = nameplate.metadata(data)
+    card, spec = painter.card, nameplate.part(told, "spec")
+    title, about, licence = painter.words(path.stem)
+    converted = foreign.reader_of(path) is not None
+    facts = {
+        "file": f"{path}, {_bytes(path):,} bytes",
+        "kind": _format(path, card) if converted else _kind(told, card),
+        "title": title,
+        "about": about,
+        "licence": licence or "not stated",
+        "network": ", ".join(f"{key} {value}" for key, value in spec.items()) or _shape(painter),
+        "parameters": f"{nameplate.parameters(data):,}",
+        "learned from": str(card.get("data") or "not stated") if card else "",
+        "way": _way(path, network) if converted else "",
+        "modes": (
+            "two: statistics can be given, so that photos of any size are painted in tiles"
+            if isinstance(painter.engine, Measuring)
+            else "one: large photos are shrunk to what memory allows, or to the network's size"
+        ),
+        "pixels": told.get("pixels") or _contract(painter),
+        "SHA-256": files.sha256_of(path) if path.is_file() else hashlib.sha256(data).hexdigest(),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _kind(told: dict[str, str], card: dict[str, Any]) -> str:
+    if "spec" in told:
+        made = card.get("url") or card.get("origin")
+        return f"a painter of pleinair's{f', made of {made}' if made else ''}"
+    return "an ONNX file that another program exported"
+
+
+def _format(path: Path, card: dict[str, Any]) -> str:
+    return f"weights of {card['format']}" if card.get("format") else f"weights in {path.suffix}"
+
+
+def _way(path: Path, network: str | None) -> str:
+    way = foreign.read(path, network).way
+    words = {"painting": "photo to painting", "photo": "painting to photo"}
+    return words.get(way, "not told by its names")
+
+
+def _shape(painter: Painter) -> str:
+    spec = painter.spec
+    if isinstance(spec, AnySpec) and spec.height:
+        return f"not known; takes {spec.width}x{spec.height}"
+    return "not known; takes any size"
+
+
+def _contract(painter: Painter) -> str:
+    if isinstance(painter.engine, Stranger):
+        contract = painter.engine.contract
+        return f"takes {contract.takes} and gives {contract.gives}, as trying it found"
+    return ""
+
+
+def _bytes(path: Path) -> int:
+    inside = [path] if path.is_file() else path.rglob("*")
+    return sum(one.stat().st_size for one in inside if one.is_file())
+
+
+def _cost(painter: Painter, seconds: float, pixels: int) -> dict[str, str]:
+    batch = np.zeros((1, 3, DOCTOR.side, DOCTOR.side), np.float32)
+    monet = Painter.load(PAINT.painter).engine
+    monet(batch)  # which prepares
+    began = time.perf_counter()
+    monet(batch)
+    ours = (time.perf_counter() - began) / DOCTOR.side**2
+    each = seconds / pixels
+    memory = working_bytes_per_pixel(painter.spec) * 1e6 / 2**20
+    return {
+        "speed": f"{each * 1e9:,.0f} ms a megapixel here, {each / ours:.2g} times as long as monet",
+        "memory": f"about {memory:,.0f} MB a megapixel that is painted at once",
+    }
