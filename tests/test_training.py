@@ -20,7 +20,7 @@ from pleinair.config import RECIPES, LightSpec, Recipe
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
 from pleinair.export import export_run
 from pleinair.monitoring import Score
-from pleinair.networks import winograd
+from pleinair.networks import build, winograd
 from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
