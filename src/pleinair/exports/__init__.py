@@ -104,9 +104,9 @@ def export(
 
     source: a run, a file of ours, of Keras, TensorFlow or PyTorch, or a painter's name.
     precision, size, calibrate: see `Wish`. about: what to add to its card, as
-    {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no painter, PainterError for a
-    damaged one, MissingExtraError, and ExportError for a file that does not agree with its
-    painter, which is not kept.
+    {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no
+    painter, PainterError for a damaged one, MissingExtraError, and ExportError for a file that
+    does not agree with its painter, which is not kept.
     """
     kind = kind_of(target)
     if precision not in get_args(Precision):
