@@ -54,6 +54,18 @@ def _nobody() -> Iterator[None]:
 
 
 @pytest.fixture
+def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Folders of a user's own and of a cache, empty, and no proxies: where `tmp_path` is."""
+    monkeypatch.setenv("PLEINAIR_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PLEINAIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("PLEINAIR_OFFLINE", raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return tmp_path
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., Path]:
     def make(name: str, count: int, size: tuple[int, int] = (40, 48), seed: int = 0) -> Path:
         path = tmp_path / name

@@ -27,14 +27,8 @@ SHA256 = hashlib.sha256(MONET).hexdigest()
 
 
 @pytest.fixture
-def there(monkeypatch, tmp_path):
+def there(monkeypatch, own_places):
     """A Hub of this computer's own, and folders of a user's own."""
-    monkeypatch.setenv("PLEINAIR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PLEINAIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("PLEINAIR_OFFLINE", raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     with hosting(Host()) as host:
         made = Hub(host)
         host.answer = made

@@ -21,14 +21,8 @@ SHA256 = hashlib.sha256(MONET).hexdigest()
 
 
 @pytest.fixture(autouse=True)
-def mine(monkeypatch, tmp_path):
-    monkeypatch.setenv("PLEINAIR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PLEINAIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("PLEINAIR_OFFLINE", raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
+def mine(monkeypatch, own_places):
+    monkeypatch.chdir(own_places)
 
 
 @pytest.fixture

@@ -36,17 +36,11 @@ def host():
 
 
 @pytest.fixture(autouse=True)
-def mine(monkeypatch, tmp_path):
+def mine(monkeypatch, own_places):
     """Folders of a user's own, and a network that is tried quickly."""
-    monkeypatch.setenv("PLEINAIR_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PLEINAIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("PLEINAIR_OFFLINE", raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     quick = replace(settings.DATA, first_wait=0.0, timeout=5.0, tries=3)
     monkeypatch.setattr(download, "DATA", quick)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(own_places)
 
 
 def small() -> tuple[dict[str, torch.Tensor], bytes]:

@@ -707,7 +707,7 @@ def test_a_server_in_its_place_puts_an_end_to_it(browser, built, tmp_path):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package of npm as ONNX Runtime Web's, of a few bytes, known by its hashes."""
-    names = [name for _, group in SITE.runtime_files for name, _ in group]
+    names = [name for _, group in npm.PACKAGE.files for name, _ in group]
     path = tmp_path / "package.tgz"
     with tarfile.open(path, "w:gz") as archive:
         for name in [*names, "../../escaped", "other.wasm"]:
@@ -716,16 +716,15 @@ def package(tmp_path, monkeypatch):
             archive.addfile(info, io.BytesIO(name.encode()))
     groups = tuple(
         (kind, tuple((name, hashlib.sha256(name.encode()).hexdigest()) for name, _ in group))
-        for kind, group in SITE.runtime_files
+        for kind, group in npm.PACKAGE.files
     )
     digest = hashlib.sha512(path.read_bytes()).digest()
     known = replace(
-        SITE,
-        runtime_files=groups,
-        runtime_integrity="sha512-" + base64.b64encode(digest).decode(),
+        npm.PACKAGE,
+        files=groups,
+        integrity="sha512-" + base64.b64encode(digest).decode(),
     )
-    monkeypatch.setattr(npm, "SITE", known)
-    monkeypatch.setattr(site, "SITE", known)
+    monkeypatch.setattr(npm, "PACKAGE", known)
     return path
 
 

@@ -10,22 +10,73 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pleinair import files
 from pleinair.errors import DataError, UsageError
-from pleinair.settings import SITE
 
 Told = Callable[[str], None]
 
-_WANTED = f"{SITE.runtime}@{SITE.runtime_version}"
-_FILE = f"{SITE.runtime}-{SITE.runtime_version}.tgz"
+
+@dataclass(frozen=True)
+class Package:
+    """What is fetched: its name and version, and the hashes that it is known by."""
+
+    name: str = "onnxruntime-web"
+    version: str = "1.30.0"
+    integrity: str = (  # of the package, as npm writes it
+        "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+    )
+    seconds: float = 600.0  # for npm to fetch it
+    # By kind: what a page imports, what that imports, and the code itself, with their SHA-256.
+    files: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+        (
+            "cpu",
+            (
+                (
+                    "ort.wasm.min.mjs",
+                    "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b",
+                ),
+                (
+                    "ort-wasm-simd-threaded.mjs",
+                    "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
+                ),
+                (
+                    "ort-wasm-simd-threaded.wasm",
+                    "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+                ),
+            ),
+        ),
+        (
+            "gpu",
+            (
+                (
+                    "ort.jspi.min.mjs",
+                    "bc57179d923fda2d88d4a395359c8df44399dde087bf9ff44fc0e40ab398e4d9",
+                ),
+                (
+                    "ort-wasm-simd-threaded.jspi.mjs",
+                    "270e2c6da9f297239d301d329782b6446641cb1e16a77967690adcfca35f3268",
+                ),
+                (
+                    "ort-wasm-simd-threaded.jspi.wasm",
+                    "a54c76f86b0f0d9572380cf1c6292a7b3903716ffcbcd6b0e5c7050bf430eb93",
+                ),
+            ),
+        ),
+    )
+
+
+PACKAGE = Package()
+_WANTED = f"{PACKAGE.name}@{PACKAGE.version}"
+_FILE = f"{PACKAGE.name}-{PACKAGE.version}.tgz"
 _HELP = f"fetch it elsewhere with `npm pack {_WANTED}` and name the file with --runtime"
 _MOST = 64 * 2**20  # bytes of a file in the package
 
 
 def runtime(given: Path | None, cache: Path, told: Told) -> dict[str, bytes]:
-    """The files of SITE.runtime_files by name, each with its SHA-256 checked.
+    """The files of PACKAGE.files by name, each with its SHA-256 checked.
 
     given: the package as npm's .tgz, or a folder that it was unpacked to. None: from `cache`, where
     npm fetches it to when it is not there yet. Raises UsageError, DataError, OutputError.
@@ -35,14 +86,14 @@ def runtime(given: Path | None, cache: Path, told: Told) -> dict[str, bytes]:
     if given is not None:
         return _unpacked(given)
     package = cache / _FILE
-    if not package.is_file() or _integrity(package) != SITE.runtime_integrity:
+    if not package.is_file() or _integrity(package) != PACKAGE.integrity:
         told(f"fetching {_WANTED} with npm")
         _fetch(package)
     return _unpacked(package)
 
 
 def _names() -> dict[str, str]:
-    return {name: sha256 for _, group in SITE.runtime_files for name, sha256 in group}
+    return {name: sha256 for _, group in PACKAGE.files for name, sha256 in group}
 
 
 def _integrity(package: Path) -> str:
@@ -73,7 +124,7 @@ def _fetch(package: Path) -> None:
                 cwd=place,
                 capture_output=True,
                 text=True,
-                timeout=SITE.npm_seconds,
+                timeout=PACKAGE.seconds,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -100,9 +151,9 @@ def _reason(text: str) -> str:
 
 def _check_package(package: Path) -> None:
     found = _integrity(package)
-    if found != SITE.runtime_integrity:
+    if found != PACKAGE.integrity:
         raise DataError(
-            f"{package.name} has the hash {found[:20]}..., not {SITE.runtime_integrity[:20]}...: "
+            f"{package.name} has the hash {found[:20]}..., not {PACKAGE.integrity[:20]}...: "
             f"it is not {_WANTED} as it was published; fetch it again."
         )
 
@@ -129,8 +180,8 @@ def _in_folder(folder: Path, name: str) -> bytes:
         ".",
         "dist",
         "package/dist",
-        f"{SITE.runtime}/dist",
-        f"node_modules/{SITE.runtime}/dist",
+        f"{PACKAGE.name}/dist",
+        f"node_modules/{PACKAGE.name}/dist",
     ):
         with contextlib.suppress(OSError):
             return (folder / under / name).read_bytes()

@@ -315,7 +315,7 @@ class ServeSettings:
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """Limits of painting in a browser, and the ONNX Runtime Web that does it, known by hashes."""
+    """Limits of painting in a browser."""
 
     max_bytes: int = 64 * 2**20  # of a photo's file
     max_pixels: int = 64_000_000  # some 12 bytes each at work; tablets have little memory
@@ -333,49 +333,6 @@ class SiteSettings:
         "image/avif",
         "image/gif",
         "image/bmp",
-    )
-    runtime: str = "onnxruntime-web"
-    runtime_version: str = "1.30.0"
-    runtime_integrity: str = (  # of the package, as npm writes it
-        "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-    )
-    npm_seconds: float = 600.0
-    # By kind: what a page imports, what that imports, and the code itself, with their SHA-256.
-    runtime_files: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-        (
-            "cpu",
-            (
-                (
-                    "ort.wasm.min.mjs",
-                    "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b",
-                ),
-                (
-                    "ort-wasm-simd-threaded.mjs",
-                    "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
-                ),
-                (
-                    "ort-wasm-simd-threaded.wasm",
-                    "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
-                ),
-            ),
-        ),
-        (
-            "gpu",
-            (
-                (
-                    "ort.jspi.min.mjs",
-                    "bc57179d923fda2d88d4a395359c8df44399dde087bf9ff44fc0e40ab398e4d9",
-                ),
-                (
-                    "ort-wasm-simd-threaded.jspi.mjs",
-                    "270e2c6da9f297239d301d329782b6446641cb1e16a77967690adcfca35f3268",
-                ),
-                (
-                    "ort-wasm-simd-threaded.jspi.wasm",
-                    "a54c76f86b0f0d9572380cf1c6292a7b3903716ffcbcd6b0e5c7050bf430eb93",
-                ),
-            ),
-        ),
     )
 
 

@@ -41,8 +41,8 @@ _ENGINE = re.compile(r'(<meta\s+name="pleinair-engine"\s+content=")[^"]*(")')
 _UNFILLED = "const SITE = null;"
 _LICENCES = f"""\
 pleinair is licensed under the Apache License 2.0.
-{SITE.runtime} {SITE.runtime_version}, in ort/, is Copyright (c) Microsoft Corporation, and licensed
-under the MIT License: https://opensource.org/license/mit.
+{npm.PACKAGE.name} {npm.PACKAGE.version}, in ort/, is Copyright (c) Microsoft Corporation,
+and licensed under the MIT License: https://opensource.org/license/mit.
 """
 
 Files = dict[str, bytes]
@@ -165,7 +165,7 @@ def _numbers(spec: PainterSpec) -> dict[str, Any]:
 def _runtimes(found: Files, content: Files) -> dict[str, dict[str, str]]:
     """Where each kind of ONNX Runtime Web lies; its files are added to `content`."""
     groups = {}
-    for kind, ((module, _), (glue, _), (binary, _)) in SITE.runtime_files:
+    for kind, ((module, _), (glue, _), (binary, _)) in npm.PACKAGE.files:
         content[f"ort/{module}"] = found[module]
         content[f"ort/{glue}"] = found[glue]
         # Many a host sends it as it lies there: compressed, it is a quarter of the size.
@@ -182,12 +182,7 @@ def _settings(
     painters: list[dict[str, Any]], groups: dict[str, dict[str, str]], content: Files
 ) -> bytes:
     """The settings of Python as a module that the page's scripts import."""
-    kept = {
-        name: value
-        for name, value in asdict(SITE).items()
-        if not name.startswith(("runtime", "npm"))
-    }
-    site = kept | {
+    site = asdict(SITE) | {
         "accept": ",".join(SITE.accept),
         "sessions_kept": PAINT.sessions_kept,
         "painters": painters,
