@@ -353,9 +353,7 @@ def _init(session: Session, source: Path, listener: Listener) -> None:
         found = checkpoint.load(best) if best.exists() else None
         session.init_from(*(found or checkpoint.load_latest(source, listener.note)))
         return
-    path = hub.find(str(source))
-    painter = weights.load(path) if path.suffix == ".onnx" else foreign.read(path).weights
-    session.init_from_painter(painter)
+    session.init_from_painter(foreign.weights_of(hub.find(str(source))))
     if session.recipe.warmup_steps == 0:
         listener.note(
             "the discriminators are new to this painter and the recipe has no warmup_steps, so "

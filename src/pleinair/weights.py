@@ -59,7 +59,7 @@ def _load_onnx(path: Path) -> Weights:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise MissingExtraError("reading .onnx needs pip install 'pleinair[train]'.") from error
+        raise MissingExtraError("reading .onnx needs pip install 'pleinair[import]'.") from error
     try:
         model = onnx.load(path)
     except (OSError, DecodeError, ValueError) as error:
@@ -86,7 +86,7 @@ def _load_safetensors(path: Path) -> Weights:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise MissingExtraError(
-            "reading .safetensors needs pip install 'pleinair[train]'."
+            "reading .safetensors needs pip install 'pleinair[import]'."
         ) from error
     try:
         with safe_open(path, framework="numpy") as file:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from pleinair import files, foreign, hub, weights
+from pleinair import files, foreign, hub
 from pleinair.config import GeneratorSpec, size_multiple
 from pleinair.errors import (
     CheckpointError,
@@ -154,8 +154,7 @@ def read(source: str | Path) -> Weights:
     path = Path(source)
     if path.is_dir() and hub.held(path) is None:
         raise CheckpointError(f"{source} holds no painter yet; train until the first checkpoint.")
-    path = hub.find(source)
-    found = weights.load(path) if path.suffix == ".onnx" else foreign.read(path).weights
+    found = foreign.weights_of(hub.find(source))
     if not isinstance(found.spec, GeneratorSpec):
         raise PainterError(f"{source} holds a discriminator; give a file of a painter.")
     return found

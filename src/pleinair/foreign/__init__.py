@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pleinair import weights
 from pleinair.errors import PainterError
 from pleinair.weights import Weights
 
@@ -87,6 +88,14 @@ def read(path: Path, name: str | None = None) -> Found:
     if len(found) != 1:
         raise PainterError(f"{path} holds {names or 'no generator'}; name one with --network.")
     return found[0]
+
+
+def weights_of(path: Path) -> Weights:
+    """Weights of any file or folder that holds a painter, also of an .onnx file of ours.
+
+    Raises PainterError, MissingExtraError.
+    """
+    return weights.load(path) if path.suffix == ".onnx" else read(path).weights
 
 
 def _head(path: Path) -> bytes:
