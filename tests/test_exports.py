@@ -81,7 +81,7 @@ def test_an_unknown_kind_is_answered_with_those_that_are_known(tmp_path):
         ("a.onnx", {"precision": "int4"}, "float32, float16 or int8"),
         ("a.onnx", {"calibrate": Path()}, "for --precision int8 alone"),
         ("a.onnx", {"size": (256, 256)}, "photos of any size"),
-        ("a.tflite", {"size": (255, 256)}, "255x256 pixels .* light takes multiples of 4"),
+        ("a.mlpackage", {"size": (255, 256)}, "255x256 pixels .* light takes multiples of 4"),
         ("a.mlpackage", {"size": (0, 4)}, "multiples of 4"),
         ("a.h5", {}, "this painter is light; export .onnx"),
     ],

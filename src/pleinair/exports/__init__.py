@@ -118,6 +118,12 @@ def export(
     if size is not None and not kind.sized:
         raise UsageError(f"{target} takes photos of any size; --size is for those of one size.")
     _check_free(target, kind, force)
+    try:
+        write = kind.room()
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{kind.words} needs {error.name}; run pip install 'pleinair[{kind.extra}]' first."
+        ) from error
     painter = read(source)
     # In the card, by which painters are told apart, since it paints a little differently.
     precise = "" if precision == "float32" else precision
@@ -125,12 +131,6 @@ def export(
     wish = Wish(precision, size or Wish.size, calibrate)
     if kind.sized:
         _check_size(painter, wish.size)
-    try:
-        write = kind.room()
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{kind.words} needs {error.name}; run pip install 'pleinair[{kind.extra}]' first."
-        ) from error
     with files.writing(target, "choose another place"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with files.placing(target) as place:
