@@ -253,6 +253,10 @@ def _plain(what: Listed | Known) -> dict[str, Any]:
 def _facts(known: Known) -> list[tuple[str, str]]:
     one, spec = known.listed, known.spec
     network = ", ".join(f"{key} {value}" for key, value in spec.items())
+    made_from = "a file whose SHA-256 nobody has told" if one.url else ""
+    if one.sha256:  # of what it was fetched or converted from
+        told = f"a file with the SHA-256 {one.sha256}"
+        made_from = told if one.sha256 != known.painter_sha256 else ""
     facts = [
         ("name", one.name),
         ("title", one.title),
@@ -266,7 +270,7 @@ def _facts(known: Known) -> list[tuple[str, str]]:
         ("parameters", f"{known.parameters:,}" if known.parameters is not None else ""),
         ("pixels", known.pixels),
         ("SHA-256", known.painter_sha256 or ""),
-        ("of its source", one.sha256 or ("nobody has told it" if one.url else "")),
+        ("made from", made_from),
     ]
     if known.card:
         facts.append(("learned from", str(known.card.get("data") or "not stated")))
