@@ -406,12 +406,15 @@ def test_importing_without_its_parts_says_what_to_install(tmp_path):
 
     state = {"model.1.weight": torch.zeros(4, 3, 7, 7)}
     torch.save(state, tmp_path / "a.pth")
+    torch.save({"model.10.conv_block.1.weight": torch.zeros(1)}, tmp_path / "b.pth")
     save_file(state, tmp_path / "a.safetensors")
-    for name, extra in (("a.pth", "train"), ("a.safetensors", "import")):
+    for name, extra in (("b.pth", "import,train"), ("a.safetensors", "import")):
         done = light("import", tmp_path / name)
         assert done.returncode == 1
         assert f"pip install 'pleinair[{extra}]'" in done.stderr
         assert done.stderr.count("\n") == 1
+    done = light("import", tmp_path / "a.pth")  # which need not be installed for to be told bad
+    assert "a.pth holds model.1.weight and others, no generator" in done.stderr
 
 
 def test_the_list_of_commands_says_what_each_says_of_itself():

@@ -10,7 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from pleinair import cli, doctor, graphs, hub, identify, nameplate, symptoms, trials
+from pleinair import (
+    cli,
+    doctor,
+    exports,
+    graphs,
+    hub,
+    identify,
+    importing,
+    nameplate,
+    symptoms,
+    trials,
+)
 from pleinair.config import ResNetSpec
 from pleinair.errors import PainterError
 from pleinair.networks import build
@@ -257,6 +268,40 @@ def test_what_is_no_painter_is_told_apart_in_one_sentence(name, tmp_path):
     assert said.endswith(".")
     if not name.startswith(("half", "cut")):  # whose own readers may say it
         assert words in said
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG if not name.startswith("half")])
+def test_painting_importing_and_exporting_say_what_the_doctor_says(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(WRONG[name][0])
+    for door in (
+        Painter.load,
+        lambda one: importing.import_painter(one, tmp_path / "new.onnx"),
+        lambda one: exports.export(one, tmp_path / "new.safetensors"),
+    ):
+        with pytest.raises(PainterError) as caught:
+            door(path)
+        assert str(caught.value) == f"{path} {identify.described(path)}"
+        assert not list(tmp_path.glob("new*"))
+
+
+def test_what_was_exported_for_other_programs_is_told(tmp_path, weights):
+    exports.export(hub.find("monet"), tmp_path / "m.pt2")
+    with pytest.raises(PainterError, match="is PyTorch's ExportedProgram, made for other"):
+        Painter.load(tmp_path / "m.pt2")
+    (tmp_path / "m.mlpackage" / "Data").mkdir(parents=True)
+    (tmp_path / "m.mlpackage" / "Manifest.json").write_text("{}")
+    with pytest.raises(PainterError, match=r"is a Core ML package, .* give the \.onnx"):
+        doctor.examine(str(tmp_path / "m.mlpackage"))
+    other = tmp_path / "monet.pth"
+    other.write_bytes(hub.find("monet").read_bytes())
+    with pytest.raises(PainterError, match="is an ONNX file by another name"):
+        exports.export(other, tmp_path / "new.safetensors")
+
+
+def test_parameters_are_those_of_the_network(weights):
+    expected = sum(array.size for array in weights.arrays.values())
+    assert nameplate.parameters(graphs.painter(weights)) == expected
 
 
 def test_folders_and_discriminators(tmp_path):

@@ -305,7 +305,7 @@ def test_bad_painters_are_answered_in_one_sentence(tmp_path):
     text = tmp_path / "text.onnx"
     text.write_text("not a graph")
     for source, message in (
-        (text, "cannot be loaded|can be loaded"),
+        (text, "is a text file"),
         ("degas", "'degas' is unknown; use monet"),
         (tmp_path, "is a folder"),
         (tmp_path / "no.onnx", "does not exist"),

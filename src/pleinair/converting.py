@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pleinair.errors import PainterError
+from pleinair.errors import MissingExtraError, PainterError
 
 
 def painter_bytes(path: Path, network: str | None = None) -> bytes:
@@ -33,14 +33,23 @@ def painter_bytes(path: Path, network: str | None = None) -> bytes:
 @lru_cache(maxsize=1)  # painters side by side share it, and keep it anyway
 def _converted(path: Path, network: str | None, _mark: tuple[int, int]) -> bytes:
     # Here, since painters that are ONNX files already have no need of what reads others.
-    from pleinair import foreign
+    from pleinair import foreign, identify, nameplate
 
     if path.is_file() and foreign.reader_of(path) is None:
+        data = path.read_bytes()
+        if not nameplate.is_model(data):
+            raise PainterError(f"{path} {identify.described(path)}")
         _check_unnamed(path, network)
-        return path.read_bytes()  # what it is not, the runtime says
-    from pleinair import graphs
-
-    return graphs.painter(foreign.read(path, network).weights)
+        return data
+    read = foreign.read(path, network)
+    # Behind reading, so that a bad file is called bad before anything has to be installed for it.
+    try:
+        from pleinair import graphs
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            f"{path} is made an ONNX file first, which needs pip install 'pleinair[import]'."
+        ) from error
+    return graphs.painter(read.weights)
 
 
 def _check_unnamed(path: Path, network: str | None) -> None:

@@ -70,8 +70,6 @@ def examine(
         data = converting.painter_bytes(path, network)
     except PainterError as error:
         raise _explained(path, error) from error
-    if path.is_file() and foreign.reader_of(path) is None and not nameplate.is_model(data):
-        raise PainterError(f"{path} {identify.described(path)}")
     painter = Painter.opened(data, str(path), threads)
     facts = _facts(path, data, painter, network)
     report = look(painter, told)

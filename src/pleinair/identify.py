@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
+from typing import IO
+
+from pleinair import nameplate
 
 _HEAD = 512
 _LIST = 4  # names that a sentence lists
@@ -42,13 +46,17 @@ def described(path: Path) -> str:
             return _folder(path) + "."
         size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            return _file(path.suffix.lower(), file.read(_HEAD), size, file) + "."
     except OSError as error:
         return f"cannot be read ({error.strerror or error}); check the path and its permissions."
-    return _file(path, head, size) + "."
 
 
-def _file(path: Path, head: bytes, size: int) -> str:
+def of_bytes(data: bytes, name: str) -> str:
+    """The same of a file of this name that was read already."""
+    return _file(Path(name).suffix.lower(), data[:_HEAD], len(data), io.BytesIO(data)) + "."
+
+
+def _file(suffix: str, head: bytes, size: int, file: IO[bytes]) -> str:
     if not size:
         return "is empty; the download or the copy broke off, so get it again"
     if not head.strip(b"\0"):
@@ -63,37 +71,44 @@ def _file(path: Path, head: bytes, size: int) -> str:
         if head.startswith(sign):
             return words
     if head.startswith(b"PK"):
-        return _zip(path)
+        return _zip(file)
     if head[4:8] == b"TFL3":
         return (
-            "is a TensorFlow Lite model, made for phones; give the .h5, .keras or SavedModel that "
-            "it was made of"
+            "is a TensorFlow Lite (LiteRT) model, made for phones; give what it was made of: an "
+            ".onnx, .safetensors, .h5, .keras or SavedModel"
         )
     if head[257:262] == b"ustar":
         return "is a tar archive; unpack it and give what is inside"
     if _is_safetensors(head, size):
         return "is a safetensors file of a network that is not known; give a CycleGAN generator"
-    if path.suffix.lower() == ".t7":
+    if suffix == ".t7":
         return "is a file of Torch 7; its authors published the same painters as .pth"
-    if path.suffix.lower() == ".onnx" or head[0] == 0x08:
-        return "is a damaged ONNX file, or cut short; get a whole copy"
-    if head[0] == 0x80 and 2 <= head[1] <= 5:
-        return "is a pickle that holds no network that is known; give a state dict of a generator"
-    if path.suffix.lower() in (".pth", ".pt", ".h5", ".keras", ".safetensors"):
-        return f"does not begin as a {path.suffix} does; it is damaged, so get a whole copy"
+    if head[0] == 0x08 and nameplate.is_model(_whole(file)):
+        return "is an ONNX file by another name; give it a name that ends in .onnx"
     if text[:1] in (b"{", b"["):
         return "is JSON text, as beside a network's weights; give the weights"
     if _is_text(head):
         return "is a text file; give a painter"
+    if suffix == ".onnx" or head[0] == 0x08:
+        return "is a damaged ONNX file, or cut short; get a whole copy"
+    if head[0] == 0x80 and 2 <= head[1] <= 5:
+        return "is a pickle that holds no network that is known; give a state dict of a generator"
+    if suffix in (".pth", ".pt", ".h5", ".keras", ".safetensors"):
+        return f"does not begin as a {suffix} does; it is damaged, so get a whole copy"
     return (
         "is of no kind that is known; give an .onnx, a .pth, Keras' .h5 or .keras, or a "
         "SavedModel's folder"
     )
 
 
-def _zip(path: Path) -> str:
+def _whole(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _zip(file: IO[bytes]) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return "begins as a zip file, as .pth and .keras are, and is cut short; get a whole copy"
@@ -101,6 +116,11 @@ def _zip(path: Path) -> str:
         return "is a PyTorch file that holds no network that is known; give a generator's"
     if "model.weights.h5" in names or "config.json" in names:
         return "is a Keras model that holds no network that is known; give a generator's"
+    if any(name.endswith(("/archive_format", "data/sample_inputs/model.pt")) for name in names):
+        return (
+            "is PyTorch's ExportedProgram, made for other programs; give the .onnx or .safetensors "
+            "of the same painter"
+        )
     kinds = (".onnx", ".pth", ".pt", ".h5", ".keras", ".safetensors", "saved_model.pb")
     inside = [name for name in names if name.lower().endswith(kinds)]
     if inside:
@@ -111,8 +131,16 @@ def _zip(path: Path) -> str:
 
 def _folder(path: Path) -> str:
     names = {entry.name for entry in path.iterdir()}
-    if "saved_model.pb" in names or any(name.endswith(".index") for name in names):
+    points = sorted(name for name in names if name.endswith(".index"))
+    if len(points) > 1:
+        return f"holds several checkpoints, {', '.join(points[:_LIST])}; name one of them"
+    if "saved_model.pb" in names or points:
         return "is a SavedModel or a checkpoint that is not whole; get all of its files again"
+    if path.suffix.lower() == ".mlpackage" or {"Manifest.json", "Data"} <= names:
+        return (
+            "is a Core ML package, made for Apple's systems; give the .onnx or .safetensors of the "
+            "same painter"
+        )
     if "history.jsonl" in names:
         return "is a run without a painter yet; train until its first checkpoint"
     found = sorted(n for n in names if n.endswith((".onnx", ".pth", ".h5", ".keras")))

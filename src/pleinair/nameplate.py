@@ -17,6 +17,7 @@ from pleinair.protobuf import field_of, fields, messages, numbers, repeated
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _NODE, _INITIALIZER, _DIMS, _DATA_TYPE, _NAME = 1, 5, 1, 2, 8
 _WEIGHTS = (1, 2, 3, 10, 11, 16)  # of TensorProto.DataType: floats of all widths, bytes
+_SCALES = (b"_scale", b"_zero_point")  # of weights of 8 bits, beside them
 
 
 class Words(NamedTuple):
@@ -92,23 +93,28 @@ def with_metadata(data: bytes, key: str, value: str) -> bytes:
 
 
 def parameters(data: bytes) -> int:
-    """How many numbers a model's weights have. Raises PainterError where the bytes are no model."""
+    """How many numbers a model's weights have. Raises PainterError where the bytes are no model.
+
+    In files of ours, which have a `spec`, weights have dots in their names and helpers have none.
+    """
     view, total = memoryview(data), 0
+    ours = "spec" in metadata(data)
     try:
         for number, start, end in fields(view, 0, len(view)):
             if number == _GRAPH:
                 for inner, first, last in fields(view, start, end):
-                    total += _weights_of(view, first, last) if inner == _INITIALIZER else 0
+                    total += _weights_of(view, first, last, ours) if inner == _INITIALIZER else 0
     except (ValueError, IndexError) as error:
         raise _damaged(error) from error
     return total
 
 
-def _weights_of(view: memoryview, start: int, end: int) -> int:
+def _weights_of(view: memoryview, start: int, end: int, ours: bool) -> int:
     sides = list(repeated(view, start, end, _DIMS))
     name = b"".join(messages(view[start:end], _NAME))
     kind = numbers(view[start:end]).get(_DATA_TYPE, 0)
-    is_weight = sides and kind in _WEIGHTS and name != b"given_statistics"
+    named = b"." in name and not name.endswith(_SCALES) if ours else name != b"given_statistics"
+    is_weight = sides and kind in _WEIGHTS and named
     return math.prod(sides) if is_weight else 0
 
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import onnxfile
+from pleinair import identify, nameplate, onnxfile
 from pleinair.errors import PainterError, UsageError
 from pleinair.images import Batch
 from pleinair.settings import PAINT
@@ -190,6 +190,8 @@ def opened(
     device: one of `devices()`, or auto: where there are several, the fastest of those that paint
     as the processor does. Raises PainterError, UsageError.
     """
+    if not nameplate.is_model(data):
+        raise PainterError(f"{name} {identify.of_bytes(data, name)}")
     onnxfile.check(data, name)
     found = devices()
     if device not in (*found, "auto"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files
+from pleinair import files, identify, nameplate
 from pleinair.config import Spec
 from pleinair.errors import MissingExtraError, PainterError, RecipeError
 from pleinair.recipes import spec_from_dict, spec_to_dict
@@ -56,14 +56,20 @@ def load(path: Path) -> Weights:
 
 def _load_onnx(path: Path) -> Weights:
     try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
+    if not nameplate.is_model(data):
+        raise PainterError(f"{path} {identify.described(path)}")
+    try:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
         raise MissingExtraError("reading .onnx needs pip install 'pleinair[import]'.") from error
     try:
-        model = onnx.load(path)
-    except (OSError, DecodeError, ValueError) as error:
-        raise PainterError(f"{path} cannot be read as ONNX ({error}).") from error
+        model = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError) as error:
+        raise PainterError(f"{path} {identify.described(path)}") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     # An exported graph keeps the names of weights; its own constants have others.
     arrays = {

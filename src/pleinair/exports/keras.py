@@ -59,7 +59,7 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:  # noqa: ARG001
 def _check(painter: Weights) -> None:
     spec = painter.spec
     if not isinstance(spec, UNetSpec) or spec.order != "lab":
-        what = "a U-Net of the other order" if isinstance(spec, UNetSpec) else name_of(spec)
+        what = "a U-Net of pix2pix's order" if isinstance(spec, UNetSpec) else name_of(spec)
         raise UsageError(
             f"Keras weights are for the tutorial's U-Net, and this painter is {what}; export "
             ".onnx, or train the recipe lab."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pleinair import weights
+from pleinair import identify, weights
 from pleinair.errors import PainterError
 from pleinair.weights import Weights
 
@@ -66,10 +66,7 @@ def networks(path: Path) -> list[Found]:
         return reader.read(path)
     if not path.exists():
         raise PainterError(f"{path} does not exist; give a file or folder of weights.")
-    raise PainterError(
-        f"{path} is of no kind that is known; give a Keras .h5, .weights.h5 or .keras, a "
-        "TensorFlow SavedModel or checkpoint, a PyTorch .pth, .safetensors, or an .onnx file."
-    )
+    raise PainterError(f"{path} {identify.described(path)}")
 
 
 def read(path: Path, name: str | None = None) -> Found:

@@ -7,6 +7,7 @@ is run. https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 from __future__ import annotations
 
+import pickletools
 import re
 import warnings
 import zipfile
@@ -27,6 +28,7 @@ from pleinair.weights import Weights
 if TYPE_CHECKING:
     import torch
 
+_GENERATORS = ("conv_block.1.weight", "1.model.1.weight")  # what `published` goes by, too
 _ZIP = b"PK\x03\x04"
 # A pickle of the number 0x1950a86a20f9469cfc6c: how files before 1.6 begin.
 _LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
@@ -103,8 +105,9 @@ def _load(path: Path) -> Any:
     try:
         import torch
     except ImportError as error:
+        _check_names(path)
         raise MissingExtraError(
-            f"{path} is a PyTorch file, which needs pip install 'pleinair[train]'."
+            f"{path} is a PyTorch file, which needs pip install 'pleinair[import,train]'."
         ) from error
     try:
         with warnings.catch_warnings():
@@ -123,6 +126,29 @@ def _load(path: Path) -> Any:
         raise PainterError(
             f"{path} is cut short or damaged ({first}); get a whole copy."
         ) from error
+
+
+def _check_names(path: Path) -> None:
+    """Raise PainterError where the names in a file are no generator's, told without torch.
+
+    The pickle's instructions are listed, and none is followed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next(one for one in archive.namelist() if one.endswith("data.pkl"))
+            if archive.getinfo(name).file_size > IMPORT.header_bytes:
+                return
+            steps = list(pickletools.genops(archive.read(name)))
+    except (OSError, zipfile.BadZipFile, ValueError, StopIteration):
+        return  # of a kind before zip files, or damaged, which torch says
+    names = [one for _, one, _ in steps if isinstance(one, str) and one.endswith(".weight")]
+    if names and not any(one.endswith(_GENERATORS) for one in names):
+        patch = any(one.endswith("model.0.weight") for one in names)
+        what = "a discriminator (net_D)" if patch else f"{names[0][:80]} and others"
+        raise PainterError(
+            f"{path} holds {what}, no generator; give a ResNet or U-Net generator of "
+            "pytorch-CycleGAN-and-pix2pix or CUT."
+        )
 
 
 def _flat(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, NDArray[np.float32]]]:
