@@ -18,11 +18,11 @@ from pleinair import (
     hub,
     identify,
     importing,
+    metrics,
     nameplate,
-    symptoms,
     trials,
 )
-from pleinair.config import ResNetSpec
+from pleinair.config import AnySpec, ResNetSpec
 from pleinair.errors import PainterError
 from pleinair.networks import build
 from pleinair.painter import Painter
@@ -119,12 +119,12 @@ def hurry():
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_found(fault, monkeypatch):
-    monkeypatch.setattr(doctor, "_cost", lambda *_: {})
+    monkeypatch.setattr(doctor, "_speed", lambda *_: {})
     engine, level, words = FAULTS[fault]
     report = doctor.look(painter(engine))
     name = fault.split()[-1 if fault == "nearly copying" else 0]
     found = {one.name: one for one in report.findings}
-    bad = {one.name: one.level for one in report.findings if one.level != "good"}
+    bad = {one.name: one.level for one in report.findings if one.level != "ok"}
     if level is None:
         assert bad == {}
         return
@@ -141,20 +141,20 @@ def test_what_shows_must_be_mended_first_is_told_alone():
     with pytest.raises(PainterError, match="no pictures"):
         report.sheet()
     report = doctor.look(painter(lambda x: np.zeros_like(x)))
-    assert [one.name for one in report.findings] == ["range", "dead", "repeat"]
+    assert [one.name for one in report.findings] == ["values", "range", "dead", "repeat"]
     assert report.sheet().ndim == 3
 
 
 def test_a_lattice_has_levels_only_where_it_is():
     smooth = trials.gradient(256)
-    assert symptoms.lattice_levels(smooth) < 0.1
-    assert symptoms.lattice_levels(trials.flat(256)) == 0
+    assert metrics.lattice_levels(smooth) < 0.1
+    assert metrics.lattice_levels(trials.flat(256)) == 0
     for period in (2, 4):
         wavy = smooth.astype(np.int16)
         wavy[::period, ::period] += 8
-        assert symptoms.lattice_levels(np.clip(wavy, 0, 255).astype(np.uint8)) > 1
+        assert metrics.lattice_levels(np.clip(wavy, 0, 255).astype(np.uint8)) > 1
     noisy = smooth + np.random.default_rng(0).normal(0, 4, smooth.shape)
-    assert symptoms.lattice_levels(np.clip(noisy, 0, 255).astype(np.uint8)) < 0.5
+    assert metrics.lattice_levels(np.clip(noisy, 0, 255).astype(np.uint8)) < 0.5
 
 
 def test_test_pictures_are_the_same_every_time():
@@ -200,11 +200,72 @@ def test_json_has_facts_and_findings(capsys, tmp_path, weights):
     assert run("doctor", tmp_path / "small.onnx", "--json") == 1  # not trained
     told = json.loads(capsys.readouterr().out)
     assert told["facts"]["title"] == "Small"
+    assert told["facts"]["file"] == str(tmp_path / "small.onnx")
+    assert told["facts"]["bytes"] == (tmp_path / "small.onnx").stat().st_size
+    assert told["facts"]["parameters"] == sum(array.size for array in weights.arrays.values())
     assert told["facts"]["network"].startswith("kind resnet")
     assert told["facts"]["modes"].startswith("two")
     assert told["warnings"] == sum(one["level"] == "warning" for one in told["findings"])
-    assert {one["name"] for one in told["findings"]} >= {"range", "dead"}
+    assert {one["name"] for one in told["findings"]} >= {"values", "range", "dead"}
+    assert {one["level"] for one in told["findings"]} <= {"ok", "note", "warning"}
     assert all(set(one) == {"name", "level", "found", "why", "advice"} for one in told["findings"])
+
+
+def test_json_also_tells_what_is_no_painter(capsys, tmp_path):
+    (tmp_path / "page.pth").write_bytes(b"<html>")
+    with pytest.raises(PainterError) as caught:
+        run("doctor", tmp_path / "page.pth", "--json")
+    assert json.loads(capsys.readouterr().out) == {"error": str(caught.value)}
+
+
+def test_speed_is_that_of_painting_by_turns_and_none_of_monet_to_itself(monkeypatch):
+    scene, clock = trials.flat(512), iter(range(1000))
+    seen = []
+
+    def timed(one, photo):
+        seen.append((one.digest, photo.shape))
+        # Every painting of monet takes 2 seconds; the other 4, then 3, then 1.
+        other = sum(digest != monet.digest for digest, _ in seen)
+        return 2.0 if one.digest == monet.digest else (4.0, 3.0, 1.0)[other - 1], photo
+
+    monet = Painter.load("monet")
+    monkeypatch.setattr(doctor, "_timed", timed)
+    monkeypatch.setattr(doctor.time, "perf_counter", lambda: next(clock) * 0.1)
+    told = doctor._speed(painter(muted), scene, 0.5)
+    assert told == {"ms a megapixel": round(1e9 / 1024**2), "times monet": 0.5}
+    assert {shape for _, shape in seen} == {(1024, 1024, 3)}
+    assert doctor._speed(monet, scene, 0.5) == {"ms a megapixel": round(2e9 / 1024**2)}
+    seen.clear()  # a slow one was painted with often enough
+    assert doctor._speed(painter(muted), scene, 8.0) == {
+        "ms a megapixel": round(8e9 / 512**2),
+        "times monet": 4.0,
+    }
+    assert {digest for digest, _ in seen} == {monet.digest}
+
+
+def test_a_file_of_others_that_is_dead_has_its_values_named(capsys, tmp_path):
+    def stranger(batch):  # of 0 to 255, as it is where it was imported as one of 0 to 1
+        return np.clip((batch + 1) * 127.5, -1, 1) * 0 + 1
+
+    report = doctor.look(painter(stranger, AnySpec()))
+    found = {one.name: one for one in report.findings}
+    assert found["range"].level == "note"
+    assert "--values 0..255" in found["dead"].advice
+    known = doctor.look(painter(stranger)).findings
+    assert "--values" not in next(one.advice for one in known if one.name == "dead")
+
+
+def test_no_more_is_said_of_a_network_than_is_known(monkeypatch):
+    monkeypatch.setattr(doctor, "_speed", lambda *_: {})
+    for spec, words in (
+        (ResNetSpec(), "transposed convolutions overlap unevenly,"),
+        (ResNetSpec(blur_up=True), "though they do not overlap"),
+        (AnySpec(), "as transposed convolutions often do"),
+    ):
+        findings = doctor.look(painter(shuffled, spec)).findings
+        assert words in next(one.why for one in findings if one.name == "lattice")
+    turned = doctor.look(painter(lambda x: 1e-3 * x[:, [1, 2, 0]] + muted(x).mean(1))).findings
+    assert "-0%" not in next(one.found for one in turned if one.name == "colours")
 
 
 def test_runs_weights_and_others_files(capsys, tmp_path, weights):

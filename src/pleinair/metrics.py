@@ -61,6 +61,26 @@ def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> fl
     return max(_peak_ratio(power, row, column, floor) for row, column in peaks)
 
 
+def lattice_levels(pixels: Pixels, period: int = 4) -> float:
+    """Deviation, in levels, of what repeats every `period` pixels in a smooth picture, (H, W, 3).
+
+    What is slower than the period is taken out by a moving mean; of the rest, places of the same
+    phase are averaged, so that strokes and rounding cancel. A quarter is left out at each border.
+    """
+    gray = luma(pixels)
+    height, width = (side // 4 for side in gray.shape)
+    inner = gray[height : 3 * height, width : 3 * width]
+    kernel = np.ones(2 * period + 1)
+    kernel[[0, -1]] = 0.5  # centred on a pixel, over two whole periods
+    smooth = inner
+    for axis in (0, 1):
+        smooth = np.apply_along_axis(np.convolve, axis, smooth, kernel / kernel.sum(), "same")
+    rest = (inner - smooth)[2 * period : -2 * period, 2 * period : -2 * period]
+    rows, columns = (side // period * period for side in rest.shape)
+    cells = rest[:rows, :columns].reshape(rows // period, period, columns // period, period)
+    return float(cells.mean(axis=(0, 2)).std())
+
+
 def signs(photo: Pixels, painting: Pixels) -> dict[str, float]:
     """All of the above by name; below 64 pixels there is no spectrum to look at, and no lattice."""
     large = min(painting.shape[:2]) >= 64

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pleinair.errors import ImageError
 from pleinair.metadata import Notes, srgb
@@ -314,6 +314,13 @@ def resize_to_height(pixels: Pixels, height: int) -> Pixels:
 def row_height(rows: int, wanted: int) -> int:
     """Pixels of each row, at most `wanted`, so that a sheet fits into a JPEG's 65,500."""
     return min(wanted, 65_000 // rows - 8)
+
+
+def captioned(pixels: Pixels, words: str, height: int = 20) -> Pixels:
+    """A picture with words above it, on a white strip so many pixels high."""
+    strip = Image.new("RGB", (pixels.shape[1], height), "white")
+    ImageDraw.Draw(strip).text((2, 4), words, fill="black")
+    return np.concatenate([np.asarray(strip), pixels])
 
 
 def sheet(rows: Sequence[Sequence[Pixels]], height: int, gap: int = 8) -> Pixels:

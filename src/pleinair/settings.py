@@ -241,6 +241,8 @@ class DoctorSettings:
     frame: float = 14.0  # levels by which the outer pixels of flat grey differ
     frame_pixels: int = 8
     size: float = 10.0  # levels that mean colours may move between 256 and 512 pixels
+    speed_side: int = 1024  # pixels of what is painted by turns with monet, if that takes at most
+    speed_seconds: float = 4.0
     grain: float = 6.0  # times the noise of a flat surface that may come out
     shift: int = 3  # pixels by which an edge may be moved
 

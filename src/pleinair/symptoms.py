@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import metrics
+from pleinair.config import AnySpec, PainterSpec, ResNetSpec, UNetSpec
 from pleinair.images import Pixels
 from pleinair.settings import DOCTOR
 
-Level = Literal["good", "note", "warning"]
+Level = Literal["ok", "note", "warning"]
 Array = NDArray[Any]
 
 
@@ -34,16 +35,18 @@ class Evidence:
 
     bare: what the network itself gave of the landscape, twice, and of the gradient: float32
     (1, 3, H, W), as it came. photos, paintings: by name, uint8 (H, W, 3). larger: the painting of
-    the landscape at twice its size; None where the network takes one size only.
+    the landscape at twice its size; None where the network takes one size only. spec: what is known
+    of the network, so that no more is said of it.
     """
 
     bare: dict[str, Array]
     photos: dict[str, Pixels]
     paintings: dict[str, Pixels]
     larger: Pixels | None
+    spec: PainterSpec
 
 
-def of_values(bare: dict[str, Array]) -> list[Finding]:
+def of_values(bare: dict[str, Array], spec: PainterSpec) -> list[Finding]:
     """What must be right before anything else can be looked at: the numbers themselves."""
     given = np.concatenate([values.ravel() for values in bare.values()]).astype(np.float64)
     bad = float(np.mean(~np.isfinite(given)))
@@ -57,7 +60,9 @@ def of_values(bare: dict[str, Array]) -> list[Finding]:
                 "get a whole copy; train again at a lower rate; export as float32.",
             )
         ]
-    return [_range(given), _alive(bare["landscape"]), _repeated(bare)]
+    numbers = Finding("values", "ok", "all values are numbers.")
+    alive = _alive(bare["landscape"], isinstance(spec, AnySpec))
+    return [numbers, _range(given), alive, _repeated(bare)]
 
 
 def of_paintings(evidence: Evidence) -> list[Finding]:
@@ -96,10 +101,29 @@ def _range(given: Array) -> Finding:
             "the network gives 0 to 1, as one with a sigmoid at its end does.",
             "import it with --values 0..1.",
         )
-    return Finding("range", "good", f"{found}.")
+    if (high - low) * 127.5 < DOCTOR.dead:
+        return Finding(
+            "range",
+            "note",
+            f"{found}: it is hardly more than one value.",
+            "every pixel is answered alike, or all that is given is cut off at an end.",
+            "see what is said of a dead painter.",
+        )
+    return Finding("range", "ok", f"{found}.")
 
 
-def _alive(landscape: Array) -> Finding:
+_VALUES = (
+    "it may take or give other values than it is taken to, which are cut off; or is not trained.",
+    "import the original file again with --values 0..255, 0..1 or -1..1, whichever paints.",
+)
+_DEAD = (
+    "the network is not trained, its values saturate, or its weights did not fit.",
+    "look at the run's samples and go back to a checkpoint that painted; or import again.",
+)
+
+
+def _alive(landscape: Array, unknown: bool) -> Finding:
+    """unknown: whether which values the network takes was found by trying, or told."""
     deviation = float(landscape.std(axis=(2, 3)).max()) * 127.5
     found = f"the painting of a landscape varies by {deviation:.1f} levels"
     if deviation < DOCTOR.dead:
@@ -107,10 +131,9 @@ def _alive(landscape: Array) -> Finding:
             "dead",
             "warning",
             f"{found}: it is one flat colour.",
-            "the network is not trained, its values saturate, or its weights did not fit.",
-            "look at the run's samples and go back to a checkpoint that painted; or import again.",
+            *(_VALUES if unknown else _DEAD),
         )
-    return Finding("dead", "good", f"{found}.")
+    return Finding("dead", "ok", f"{found}.")
 
 
 def _repeated(bare: dict[str, Array]) -> Finding:
@@ -121,13 +144,19 @@ def _repeated(bare: dict[str, Array]) -> Finding:
             "repeat",
             "warning",
             f"{found}.",
-            "dropout is on, or noise is added: the network was saved as it trains.",
+            "dropout may be on, or noise is added: the network was saved as it trains.",
             "export it in evaluation mode (network.eval()), or import its weights instead.",
         )
-    return Finding("repeat", "good", f"{found}.")
+    return Finding("repeat", "ok", f"{found}.")
 
 
 # --- what is seen -----------------------------------------------------------------------------
+
+
+_SAME = (
+    "training may have collapsed: the generator found one picture that passes.",
+    "go back to an earlier checkpoint; train with a higher cycle or PatchNCE weight.",
+)
 
 
 def _same(seen: Evidence) -> Finding:
@@ -139,10 +168,9 @@ def _same(seen: Evidence) -> Finding:
             "same",
             "warning",
             f"{found}: every photo gets about the same painting.",
-            "training collapsed: the generator found one picture that passes.",
-            "go back to an earlier checkpoint; train with a higher cycle or PatchNCE weight.",
+            *(_VALUES if isinstance(seen.spec, AnySpec) else _SAME),
         )
-    return Finding("same", "good", f"{found}.")
+    return Finding("same", "ok", f"{found}.")
 
 
 def _inverted(seen: Evidence) -> Finding:
@@ -169,7 +197,7 @@ def _inverted(seen: Evidence) -> Finding:
             "the painter is free with its photo, as one of maps and labels is, or not trained yet.",
             "if it should not be, train longer or with a higher cycle weight.",
         )
-    return Finding("inversion", "good", f"{found}.")
+    return Finding("inversion", "ok", f"{found}.")
 
 
 def _copied(seen: Evidence) -> Finding:
@@ -185,7 +213,7 @@ def _copied(seen: Evidence) -> Finding:
             "held back by the identity loss.",
             "import the other generator of the pair; train longer, with less identity weight.",
         )
-    return Finding("copying", "good", f"{found}.")
+    return Finding("copying", "ok", f"{found}.")
 
 
 def _lattice(seen: Evidence) -> Finding:
@@ -194,7 +222,7 @@ def _lattice(seen: Evidence) -> Finding:
     ratios = {2: 1.0, 4: 1.0}
     if large:
         ratios = {period: metrics.lattice_ratio(painting, period) for period in (2, 4)}
-    levels = max(lattice_levels(seen.paintings[name]) for name in ("gradient", "flat"))
+    levels = max(metrics.lattice_levels(seen.paintings[name]) for name in ("gradient", "flat"))
     found = (
         f"patterns of 2 and 4 pixels stand out {ratios[2]:.1f} and {ratios[4]:.1f} times in a "
         f"landscape, and have {levels:.1f} levels in smooth grey"
@@ -205,30 +233,20 @@ def _lattice(seen: Evidence) -> Finding:
             "lattice",
             "warning",
             f"{found}: a checkerboard.",
-            "transposed convolutions overlap unevenly, which training has not evened out yet.",
-            "train longer; with recipe light, which enlarges otherwise and has a ripple_weight.",
+            f"{_lattice_cause(seen.spec)}, and training has not evened it out yet.",
+            "train longer; with recipe light, which has a ripple_weight against it.",
         )
-    return Finding("lattice", "good", f"{found}.")
+    return Finding("lattice", "ok", f"{found}.")
 
 
-def lattice_levels(pixels: Pixels, period: int = 4) -> float:
-    """Deviation, in levels, of what repeats every `period` pixels in a smooth picture, (H, W, 3).
-
-    What is slower than the period is taken out by a moving mean; of the rest, places of the same
-    phase are averaged, so that strokes and rounding cancel. A quarter is left out at each border.
-    """
-    gray = metrics.luma(pixels)
-    height, width = (side // 4 for side in gray.shape)
-    inner = gray[height : 3 * height, width : 3 * width]
-    kernel = np.ones(2 * period + 1)
-    kernel[[0, -1]] = 0.5  # centred on a pixel, over two whole periods
-    smooth = inner
-    for axis in (0, 1):
-        smooth = np.apply_along_axis(np.convolve, axis, smooth, kernel / kernel.sum(), "same")
-    rest = (inner - smooth)[2 * period : -2 * period, 2 * period : -2 * period]
-    rows, columns = (side // period * period for side in rest.shape)
-    cells = rest[:rows, :columns].reshape(rows // period, period, columns // period, period)
-    return float(cells.mean(axis=(0, 2)).std())
+def _lattice_cause(spec: PainterSpec) -> str:
+    match spec:
+        case UNetSpec() | ResNetSpec(blur_up=False):
+            return "transposed convolutions overlap unevenly"
+        case AnySpec():
+            return "the way it enlarges may leave one, as transposed convolutions often do"
+        case _:
+            return "the layers that enlarge leave one, though they do not overlap unevenly"
 
 
 def _colours(seen: Evidence) -> Finding:
@@ -247,7 +265,8 @@ def _colours(seen: Evidence) -> Finding:
             "red and blue are exchanged: the network was trained on BGR, as OpenCV reads pictures.",
             "export it with its channels the other way round, in and out.",
         )
-    found = f"{left:.0%} of a chart's colour is left"
+    # Of hues that were turned round the sum is negative.
+    found = f"{max(0, round(100 * left))}% of a chart's colour is left"
     if left < DOCTOR.colourless:
         return Finding(
             "colours",
@@ -256,7 +275,7 @@ def _colours(seen: Evidence) -> Finding:
             "the paintings that it learned from have few colours, or it is not trained yet.",
             "look at the sheet; train longer, or with identity weight, which keeps colours.",
         )
-    return Finding("colours", "good", f"{found}.")
+    return Finding("colours", "ok", f"{found}.")
 
 
 def _frame(seen: Evidence) -> Finding:
@@ -273,15 +292,15 @@ def _frame(seen: Evidence) -> Finding:
             "frame",
             "note",
             f"{found} than its middle.",
-            "the network pads with zeros, which are grey to it, where a photo ends.",
-            "it is faint in photos with detail; else crop, or train with reflection padding.",
+            "layers that pad with zeros, as most networks have, may take a photo's end for grey.",
+            "it is often faint in photos with detail; else give a wider photo, and crop.",
         )
-    return Finding("frame", "good", f"{found} than its middle.")
+    return Finding("frame", "ok", f"{found} than its middle.")
 
 
 def _size(seen: Evidence) -> Finding:
     if seen.larger is None:
-        return Finding("size", "good", "it takes one size only; photos are shrunk and enlarged.")
+        return Finding("size", "ok", "it takes one size only; photos are shrunk and enlarged.")
     small, large = (
         np.mean(pixels, axis=(0, 1)) for pixels in (seen.paintings["landscape"], seen.larger)
     )
@@ -292,11 +311,11 @@ def _size(seen: Evidence) -> Finding:
             "size",
             "warning",
             f"{found}: large photos get another tint.",
-            "a U-Net's innermost norm is constant at the size that it was trained at, and wakes up "
-            "beyond; or its statistics are of batches.",
+            "a U-Net's innermost norm may be constant at the size that it was trained at and wake "
+            "up beyond; or statistics are of batches.",
             "import the weights with `pleinair import`, which keeps it still, or paint small.",
         )
-    return Finding("size", "good", f"{found}.")
+    return Finding("size", "ok", f"{found}.")
 
 
 def _grain(seen: Evidence) -> Finding:
@@ -311,10 +330,10 @@ def _grain(seen: Evidence) -> Finding:
             "grain",
             "note",
             f"{found}: clear skies get blotches.",
-            "instance norms stretch what little there is in an even picture.",
+            "instance norms often stretch what little there is in an even picture.",
             "paint photos that are not all sky, or with less --strength.",
         )
-    return Finding("grain", "good", f"{found}.")
+    return Finding("grain", "ok", f"{found}.")
 
 
 def _shift(seen: Evidence) -> Finding:
@@ -331,7 +350,7 @@ def _shift(seen: Evidence) -> Finding:
             "padding is on the other side than in training, or strokes cover the edge.",
             "if all of the picture moved, import the original weights instead of a converted file.",
         )
-    return Finding("shift", "good", f"{found}.")
+    return Finding("shift", "ok", f"{found}.")
 
 
 _CHECKS: tuple[Callable[[Evidence], Finding], ...] = (

@@ -12,12 +12,12 @@ from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar
-from pleinair.errors import OutputError
+from pleinair.errors import OutputError, PleinairError
 
 if TYPE_CHECKING:
     from pleinair.doctor import Report
 
-_SIGNS = {"good": "  ok     ", "note": "  note   ", "warning": "  WARNING"}
+_SIGNS = {"ok": "  ok     ", "note": "  note   ", "warning": "  WARNING"}
 
 
 def doctor(
@@ -46,7 +46,6 @@ def doctor(
     force
         Overwrite a sheet that exists.
     """
-    from pleinair import doctor as room
     from pleinair import files, images
 
     if sheet is not None:
@@ -54,14 +53,13 @@ def doctor(
         files.check_free(sheet, force)
         if not sheet.parent.is_dir():
             raise OutputError(f"{sheet.parent} is no folder; make it, or name another.")
-    at_hand(painter)
-    with progress_bar() as bar:
-        task = bar.add_task("looking")
-
-        def told(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        report = room.examine(painter, network, told)
+    try:
+        at_hand(painter)
+        report = _examined(painter, network)
+    except PleinairError as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}, indent=2))
+        raise
     if sheet is not None:
         images.write(images.Picture(report.sheet()), sheet)
     if as_json:
@@ -73,8 +71,36 @@ def doctor(
     return 1 if report.warnings else 0
 
 
+def _examined(painter: str, network: str | None) -> Report:
+    from pleinair import doctor as room
+
+    with progress_bar() as bar:
+        task = bar.add_task("looking")
+
+        def told(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        return room.examine(painter, network, told)
+
+
+def _facts(report: Report) -> dict[str, str]:
+    """In words: numbers with what they count."""
+    facts = dict(report.facts)
+    size, slower = facts.pop("bytes", None), facts.pop("times monet", None)
+    words = {"ms a megapixel": "speed", "MB a megapixel": "memory"}
+    told = {}
+    for key, value in facts.items():
+        text = value if isinstance(value, str) else f"{value:,}"
+        told[words.get(key, key)] = f"{text} {key}" if key in words else text
+    if size is not None:
+        told["file"] += f", {size:,} bytes"
+    if slower is not None:
+        told["speed"] += f" here, {slower:g} times as long as monet"
+    return told
+
+
 def _text(report: Report) -> str:
-    lines = [f"{key + ':':14}{value}" for key, value in report.facts.items()]
+    lines = [f"{key + ':':14}{value}" for key, value in _facts(report).items()]
     lines.append("")
     for finding in report.findings:
         lines.append(f"{_SIGNS[finding.level]}  {finding.name}: {finding.found}")
@@ -86,7 +112,3 @@ def _text(report: Report) -> str:
     count = report.warnings
     lines += ["", f"{count} warning{'s' if count != 1 else ''}." if count else "Nothing is wrong."]
     return "\n".join(lines)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 88, initial_indent=" " * 11, subsequent_indent=" " * 16)
