@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from pleinair import (
+    catalogue,
     cli,
     doctor,
     exports,
@@ -268,7 +269,8 @@ def test_no_more_is_said_of_a_network_than_is_known(monkeypatch):
     assert "-0%" not in next(one.found for one in turned if one.name == "colours")
 
 
-def test_runs_weights_and_others_files(capsys, tmp_path, weights):
+def test_runs_weights_and_others_files(capsys, tmp_path, weights, monkeypatch):
+    monkeypatch.setattr(doctor, "_speed", lambda *_: {})
     (tmp_path / "run").mkdir()
     save(weights, tmp_path / "run" / "painter.safetensors")
     torch.save(build(weights.spec).state_dict(), tmp_path / "latest_net_G.pth")
@@ -339,6 +341,7 @@ def test_painting_importing_and_exporting_say_what_the_doctor_says(name, tmp_pat
         Painter.load,
         lambda one: importing.import_painter(one, tmp_path / "new.onnx"),
         lambda one: exports.export(one, tmp_path / "new.safetensors"),
+        lambda one: catalogue.known(str(one)),
     ):
         with pytest.raises(PainterError) as caught:
             door(path)

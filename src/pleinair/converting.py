@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from pleinair import identify, nameplate
 from pleinair.errors import MissingExtraError, PainterError
 
 
@@ -23,8 +24,7 @@ def painter_bytes(path: Path, network: str | None = None) -> bytes:
                 # A model's version, the first field that exporters write; but one in 32 safetensors
                 # begins with the same byte, of the length of its header.
                 if head[:1] == b"\x08" and head[8:] != b"{":
-                    _check_unnamed(path, network)
-                    return head + file.read()
+                    return _checked(path, head + file.read(), network)
         except OSError as error:
             raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
     return _converted(path, network, _mark(path))
@@ -33,14 +33,10 @@ def painter_bytes(path: Path, network: str | None = None) -> bytes:
 @lru_cache(maxsize=1)  # painters side by side share it, and keep it anyway
 def _converted(path: Path, network: str | None, _mark: tuple[int, int]) -> bytes:
     # Here, since painters that are ONNX files already have no need of what reads others.
-    from pleinair import foreign, identify, nameplate
+    from pleinair import foreign
 
     if path.is_file() and foreign.reader_of(path) is None:
-        data = path.read_bytes()
-        if not nameplate.is_model(data):
-            raise PainterError(f"{path} {identify.described(path)}")
-        _check_unnamed(path, network)
-        return data
+        return _checked(path, path.read_bytes(), network)
     read = foreign.read(path, network)
     # Behind reading, so that a bad file is called bad before anything has to be installed for it.
     try:
@@ -52,9 +48,13 @@ def _converted(path: Path, network: str | None, _mark: tuple[int, int]) -> bytes
     return graphs.painter(read.weights)
 
 
-def _check_unnamed(path: Path, network: str | None) -> None:
+def _checked(path: Path, data: bytes, network: str | None) -> bytes:
+    """What was read, if it is an ONNX file."""
+    if not nameplate.is_model(data):
+        raise PainterError(f"{path} {identify.of_bytes(data, path.name)}")
     if network is not None:
         raise PainterError(f"{path} holds one network, without a name; leave --network out.")
+    return data
 
 
 def _mark(path: Path) -> tuple[int, int]:

@@ -187,7 +187,7 @@ def _facts(
             if isinstance(painter.engine, Measuring)
             else "one: large photos are shrunk to what memory allows, or to the network's size"
         ),
-        "values": str(card.get("values") or ""),
+        "imported as": f"values of {card['values']}" if card.get("values") else "",
         "pixels": told.get("pixels") or _contract(painter),
         "SHA-256": files.sha256_of(path) if path.is_file() else hashlib.sha256(data).hexdigest(),
     }

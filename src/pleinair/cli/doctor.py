@@ -87,15 +87,18 @@ def _facts(report: Report) -> dict[str, str]:
     """In words: numbers with what they count."""
     facts = dict(report.facts)
     size, slower = facts.pop("bytes", None), facts.pop("times monet", None)
-    words = {"ms a megapixel": "speed", "MB a megapixel": "memory"}
+    words = {
+        "ms a megapixel": ("speed", "{} ms a megapixel here"),
+        "MB a megapixel": ("memory", "about {} MB a megapixel that is painted at once"),
+    }
     told = {}
     for key, value in facts.items():
-        text = value if isinstance(value, str) else f"{value:,}"
-        told[words.get(key, key)] = f"{text} {key}" if key in words else text
+        name, sentence = words.get(key, (key, "{}"))
+        told[name] = sentence.format(value if isinstance(value, str) else f"{value:,}")
     if size is not None:
         told["file"] += f", {size:,} bytes"
     if slower is not None:
-        told["speed"] += f" here, {slower:g} times as long as monet"
+        told["speed"] += f", {slower:g} times as long as monet"
     return told
 
 
