@@ -692,8 +692,6 @@ def test_weights_in_the_folder_are_passed_by_and_told_once(tmp_path, caplog):
     told = [record.message for record in caplog.records if "passed by" in record.message]
     advice = "`pleinair import` makes an .onnx file of it"
     assert [one.split("; ")[1] for one in told] == [advice] * 2
-        "`pleinair import` makes an .onnx file of it"
-    ] * 2
     assert "generator.keras" in told[0]
     assert "latest_net_G.pth" in told[1]
 
