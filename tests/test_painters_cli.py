@@ -197,20 +197,21 @@ def test_a_name_is_made_of_an_address_or_a_file(capsys, host, tmp_path):
 
 def test_a_registry_in_a_folder_is_added_like_one_at_an_address(capsys, tmp_path):
     for name in ("one", "two"):
-        run("painters", "publish", "monet", tmp_path / "site", "--name", name)
+        run("painters", "publish", "monet", tmp_path / "site", "--name", name, "--title", "A title")
     capsys.readouterr()
     assert run("painters", "add", "two", tmp_path / "site" / "registry.toml") == 0
     assert run("painters", "add", tmp_path / "site" / "registry.toml") == 0
     said = capsys.readouterr()
     assert said.out == "two\none\n"
     assert "left out: the name two is taken" in said.err
-    assert Painter.load("one").card["title"] == "Monet"
+    assert hub.entries()["one"].title == "A title"
+    assert Painter.load("one").card["licence"] == "CC0-1.0"
     (tmp_path / "site" / "one.onnx").write_bytes(MONET + b"\x72\x00")
     with pytest.raises(PainterError, match="has the SHA-256"):
         run("painters", "add", "one", tmp_path / "site" / "registry.toml", "--force")
     text = '[painters.a]\nurl = "../../etc/passwd"\n[painters.b]\nurl = "/etc/passwd"\n'
     (tmp_path / "site" / "bad.toml").write_text(text)
-    with pytest.raises(OutputError, match="nothing of .* was added"):
+    with pytest.raises(OutputError, match=r"nothing of .* was added"):
         run("painters", "add", tmp_path / "site" / "bad.toml")
 
 

@@ -483,7 +483,7 @@ def test_what_is_missing_offline_is_told_by_what_works(host, monkeypatch):
     with pytest.raises(PainterError, match="add mine FILE --force") as caught:
         hub.fetch("mine")
     assert "fetch mine" not in str(caught.value)
-    with pytest.raises(PainterError, match="^hf://owner/name is not on this computer"):
+    with pytest.raises(PainterError, match=r"^hf://owner/name is not on this computer"):
         hub.fetch("hf://owner/name")
     with pytest.raises(PainterError, match="add style_monet FILE`"):
         hub.find("style_monet")

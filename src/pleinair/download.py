@@ -21,7 +21,8 @@ from pleinair import files
 from pleinair.errors import DataError, OutputError
 from pleinair.settings import DATA
 
-Progress = Callable[[str, int, int | None], None]  # what is done, bytes of it, bytes in all
+# What is done, bytes of it, bytes in all; or that, and why, a download is tried again.
+Progress = Callable[[str, int, int | None], None]
 
 _CHUNK = 2**18
 _ROOM = "make room, or choose another place with --out"
@@ -130,7 +131,7 @@ def fetch(
                 raise DataError(
                     f"{url} could not be downloaded: {error}{kept}; try again later{otherwise}."
                 ) from error
-            progress(f"trying again, since {error}", now, size)
+            progress(f"trying again: {error}", now, size)
             time.sleep(min(error.wait if error.wait is not None else wait, DATA.longest_wait))
             wait *= 2
     part.replace(target)

@@ -75,7 +75,7 @@ def info(painter: Annotated[str, Parameter(name="PAINTER")], /, *, as_json: _Jso
         print(json.dumps(_plain(known), indent=2))
     else:
         for key, value in _facts(known):
-            print(f"{key + ':':14}{value}")
+            print(f"{key + ':':15}{value}")
     return 0
 
 
@@ -120,11 +120,8 @@ def add(
         for entry in added:
             print(entry.name)
             _tell_place(entry)
-        say(
-            f"{len(added)} added."
-            if "://" not in place
-            else f"{len(added)} added; each is fetched when it is first used."
-        )
+        later = "; each is fetched when it is first used" if "://" in place else ""
+        say(f"{len(added)} added{later}.")
         return 0
     if source is None:
         name, source = _name_of(place), place
