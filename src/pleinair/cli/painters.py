@@ -328,6 +328,7 @@ def _recorded(card: dict[str, Any]) -> list[tuple[str, str]]:
     imported = "imported" in said
     return [
         ("imported from", ", ".join(filter(None, source)) if imported else ""),
+        ("format", "" if imported else said.get("format", "")),
         ("its SHA-256", said.get("sha256", "") if imported else ""),
         ("imported on", said.get("imported", "")),
         ("way", WORDS.get(said.get("way"), "")),  # type: ignore[call-overload]
