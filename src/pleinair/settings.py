@@ -391,6 +391,8 @@ PICTURE_SUFFIXES = frozenset(
         ".hif",
     ]
 )
+# Of other programs' weights, and of ours before they are exported.
+WEIGHT_SUFFIXES = frozenset([".h5", ".keras", ".pth", ".pt", ".ckpt", ".safetensors"])
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])
 PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"
 # Where others have channels last, or pictures as they are shown.
