@@ -193,4 +193,6 @@ def _asking(what: str, instead: str = "") -> Iterator[None]:
         raise PainterError(f"{what} has no such file at that revision; check its name.") from error
     except Exception as error:  # of the network, of httpx: they have no common root but this
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise PainterError(f"{what} does not answer ({reason}); try again later{instead}.") from error
+        raise PainterError(
+            f"{what} does not answer ({reason}); try again later{instead}."
+        ) from error
