@@ -403,6 +403,12 @@ def test_the_address_of_a_zip(server, tmp_path, capsys):
     assert "Pictures are in: some_set/trainA, some_set/trainB" in err
 
 
+def test_that_a_server_is_asked_again_is_told(server, tmp_path, capsys):
+    server.turns = [status(503), good]
+    assert call("data", "get", f"{server.url}/set.zip") == 0
+    assert "trying again: the server answers 503" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "name",
     ["monet", "file:///etc/passwd", "ftp://x/y.zip", "https://", "http://a:b@c/x.zip", "http://[x"],

@@ -341,7 +341,7 @@ def test_what_was_written_for_keras_is_read_again(suffix, unet, tmp_path):
 
 
 def test_other_networks_are_no_tutorial(tmp_path):
-    for name, words in (("resnet", "resnet"), ("pix2pix", "a U-Net of the other order")):
+    for name, words in (("resnet", "resnet"), ("pix2pix", "a U-Net of pix2pix's order")):
         path = tmp_path / f"{name}.safetensors"
         weights.save(painter_of(SPECS[name]), path)
         with pytest.raises(UsageError, match=f"this painter is {words}"):

@@ -88,7 +88,7 @@ def test_a_painter_of_the_hub_paints(there):
     assert len(there.host.asked) == asked
     listed = {one.name: one for one in catalogue.listed()}["hf://owner/name"]
     assert (listed.where, listed.sha256) == ("fetched", SHA256)
-    assert hub.remove("hf://owner/name") is False
+    assert hub.remove("hf://owner/name") == "file"
     assert hub.missing("hf://owner/name") is not None
 
 
@@ -151,7 +151,7 @@ def test_what_the_hub_says_is_one_sentence(there, monkeypatch):
     with pytest.raises(PainterError, match="no such revision"):
         hub.find("hf://o/n@v9")
     there.host.answer = lambda handler: handler.reply(500, b"") or True
-    with pytest.raises(PainterError, match="does not answer") as caught:
+    with pytest.raises(PainterError, match=r"does not answer .* add NAME FILE") as caught:
         huggingface.resolve(huggingface.address("hf://o/n"))
     assert "\n" not in str(caught.value)
     monkeypatch.setattr(huggingface, "_hub", _missing)
@@ -201,26 +201,29 @@ def run(*words: object) -> int:
     return int(code)
 
 
+NAMED = ("--name", "water")
+
+
 def test_a_painter_is_published_and_fetched_again(there, capsys):
-    assert run("painters", "publish", "monet", "hf://me/water", "--dry-run") == 0
+    assert run("painters", "publish", "monet", "hf://me/water", *NAMED, "--dry-run") == 0
     said = capsys.readouterr()
-    assert "monet.onnx" in said.err
+    assert "water.onnx" in said.err
     assert "Nothing was published" in said.err
     assert "license: cc0-1.0" in said.out
     assert there.repositories == {}
-    assert run("painters", "publish", "monet", "hf://me/water", "--private") == 0
+    assert run("painters", "publish", "monet", "hf://me/water", *NAMED, "--private") == 0
     assert "/me/water/commit/" in capsys.readouterr().out
     files = there.repositories["me/water"]
-    assert set(files) == {"monet.onnx", "sheet.jpg", "README.md"}
+    assert set(files) == {"water.onnx", "sheet.jpg", "README.md"}
     assert there.private["me/water"]
     card = files["README.md"].decode()
     assert card.startswith("---\nlicense: cc0-1.0\nlibrary_name: pleinair\n")
     assert "pleinair paint photo.jpg --painter hf://me/water" in card
-    assert hashlib.sha256(files["monet.onnx"]).hexdigest() in card
+    assert hashlib.sha256(files["water.onnx"]).hexdigest() in card
     assert Painter.load("hf://me/water").card["licence"] == "CC0-1.0"
-    with pytest.raises(PainterError, match=r"has README\.md, monet\.onnx, sheet\.jpg already"):
-        run("painters", "publish", "monet", "hf://me/water")
-    assert run("painters", "publish", "monet", "hf://me/water", "--force") == 0
+    with pytest.raises(PainterError, match=r"has README\.md, sheet\.jpg, water\.onnx already"):
+        run("painters", "publish", "monet", "hf://me/water", *NAMED)
+    assert run("painters", "publish", "monet", "hf://me/water", *NAMED, "--force") == 0
 
 
 def test_what_cannot_be_published(there, tmp_path):

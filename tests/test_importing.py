@@ -256,6 +256,18 @@ def test_unequal_ranges_are_found_where_they_do_better():
     assert ranges.detected(lambda b: (b - b.mean()) / b.std() * 60 + 128, 64, 64) == Contract(
         "0..255", "0..255"
     )
+    # Hardly more than a copy of its photo, so that it is most like one in any range; limits tell.
+    for low, high in ((-1, 1), (0, 1), (0, 255)):
+        values = f"{low}..{high}"
+        middle, deep = (low + high) / 2, (high - low) / 8
+        found = ranges.detected(
+            lambda b, m=middle, d=deep, lo=low, hi=high: np.clip(
+                b + d * np.sin(9 * (b - m)), lo, hi
+            ),
+            64,
+            64,
+        )
+        assert found == Contract(values, values)
     assert ranges.detected(lambda b: np.tanh((b - b.mean()) / b.std()), 64, 64) == Contract()
     with pytest.raises(PainterError, match="gives no numbers"):
         ranges.detected(lambda batch: batch * np.nan, 64, 64)

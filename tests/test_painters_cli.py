@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from pleinair import cli, hub, registry
+from pleinair import cli, hub, nameplate, registry
+from pleinair.config import ResNetSpec
 from pleinair.errors import OutputError, PainterError, UsageError
+from pleinair.networks import build
 from pleinair.painter import Painter
 
 from .conftest import picture
@@ -97,8 +100,6 @@ def test_add_remove_and_what_is_told(capsys, host, tmp_path):
     run("painters", "remove", "mine", "safe")
     assert "mine is forgotten" in capsys.readouterr().err
     assert not list((tmp_path / "cache").rglob("*.onnx"))
-    with pytest.raises(PainterError, match="nothing to fetch"):
-        run("painters", "fetch", "monet")
 
 
 def test_paint_fetches_what_it_needs_and_says_so(capsys, host, tmp_path):
@@ -149,8 +150,125 @@ def test_a_folder_is_published_for_any_web_server(capsys, host, tmp_path):
 
 def test_a_name_that_ships_is_not_published(tmp_path):
     (tmp_path / "monet.onnx").write_bytes(MONET)
-    with pytest.raises(PainterError, match="give another with --name"):
-        run("painters", "publish", tmp_path / "monet.onnx", tmp_path / "site")
+    for painter in (tmp_path / "monet.onnx", "monet"):
+        with pytest.raises(PainterError, match="give another with --name"):
+            run("painters", "publish", painter, tmp_path / "site")
+
+
+def test_nothing_published_says_where_on_a_disk_it_came_from(tmp_path):
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    torch.save(build(ResNetSpec(channels=4, blocks=6)).state_dict(), folder / "latest_net_G_A.pth")
+    run("painters", "add", "own", folder / "latest_net_G_A.pth", "--licence", "MIT")
+    run("painters", "publish", "own", tmp_path / "site")
+    assert "| made of | latest_net_G_A.pth |" in (tmp_path / "site" / "own.md").read_text()
+    # As an earlier version, or another program, may have written it.
+    told = {"origin": str(folder / "old.pth"), "data": r"C:\Users\me\photos", "licence": "MIT"}
+    (tmp_path / "old.onnx").write_bytes(nameplate.with_metadata(MONET, "card", json.dumps(told)))
+    run("painters", "publish", tmp_path / "old.onnx", tmp_path / "site")
+    assert "| made of | old.pth |" in (tmp_path / "site" / "old.md").read_text()
+    for path in (tmp_path / "site").iterdir():
+        assert b"secret" not in path.read_bytes()
+        assert b"Users" not in path.read_bytes()
+
+
+def test_where_and_under_which_name_is_published(tmp_path):
+    (tmp_path / "latest_net_G_A.pth.onnx").write_bytes(MONET)
+    run("painters", "publish", tmp_path / "latest_net_G_A.pth.onnx", tmp_path / "site")
+    assert (tmp_path / "site" / "latest_net_G_A.onnx").is_file()
+    (tmp_path / "é.onnx").write_bytes(MONET)
+    with pytest.raises(PainterError, match=r"no name for a painter.* --name"):
+        run("painters", "publish", tmp_path / "é.onnx", tmp_path / "site")
+    for place in (tmp_path / "plain.onnx", tmp_path / "é.onnx"):
+        with pytest.raises(UsageError, match="give a folder"):
+            run("painters", "publish", "monet", place, "--name", "water")
+    assert not (tmp_path / "plain.onnx").exists()
+
+
+def test_a_name_is_made_of_an_address_or_a_file(capsys, host, tmp_path):
+    (tmp_path / "second.v2.onnx").write_bytes(MONET)
+    run("painters", "add", f"{host.url}/mine.onnx")
+    run("painters", "add", tmp_path / "second.v2.onnx")
+    run("painters", "add", "hf://owner/the.name")
+    assert capsys.readouterr().out == "mine\nsecond\nthe-name\n"
+    with pytest.raises(UsageError, match=f"add NAME {host.url}/"):
+        run("painters", "add", f"{host.url}/")
+
+
+def test_a_registry_in_a_folder_is_added_like_one_at_an_address(capsys, tmp_path):
+    for name in ("one", "two"):
+        run("painters", "publish", "monet", tmp_path / "site", "--name", name, "--title", "A title")
+    capsys.readouterr()
+    assert run("painters", "add", "two", tmp_path / "site" / "registry.toml") == 0
+    assert run("painters", "add", tmp_path / "site" / "registry.toml") == 0
+    said = capsys.readouterr()
+    assert said.out == "two\none\n"
+    assert "left out: the name two is taken" in said.err
+    assert hub.entries()["one"].title == "A title"
+    assert Painter.load("one").card["licence"] == "CC0-1.0"
+    (tmp_path / "site" / "one.onnx").write_bytes(MONET + b"\x72\x00")
+    with pytest.raises(PainterError, match="has the SHA-256"):
+        run("painters", "add", "one", tmp_path / "site" / "registry.toml", "--force")
+    text = '[painters.a]\nurl = "../../etc/passwd"\n[painters.b]\nurl = "/etc/passwd"\n'
+    (tmp_path / "site" / "bad.toml").write_text(text)
+    with pytest.raises(OutputError, match=r"nothing of .* was added"):
+        run("painters", "add", tmp_path / "site" / "bad.toml")
+
+
+def test_a_published_name_may_be_ones_own(capsys, tmp_path):
+    (tmp_path / "copy.onnx").write_bytes(MONET)
+    run("painters", "remove", "style_monet")
+    assert "nothing of style_monet was here" in capsys.readouterr().err
+    assert run("painters", "add", "style_monet", tmp_path / "copy.onnx") == 0
+    assert "in place of the published one" in capsys.readouterr().err
+    assert hub.find("style_monet").read_bytes() == MONET
+    with pytest.raises(OutputError, match="is taken"):
+        run("painters", "add", "style_monet", tmp_path / "copy.onnx")
+    run("painters", "remove", "style_monet")
+    assert "the published one has its name again" in capsys.readouterr().err
+    assert hub.missing("style_monet") is not None
+
+
+def test_names_are_looked_at_before_anything_is_done(capsys, host, tmp_path):
+    run("painters", "add", "mine", f"{host.url}/mine.onnx")
+    for verb in ("fetch", "remove"):
+        with pytest.raises(PainterError, match="'nosuch' is unknown"):
+            run("painters", verb, "mine", "nosuch")
+    assert "mine" in hub.entries()
+    assert host.asked == []
+    capsys.readouterr()
+    (tmp_path / "a.onnx").write_bytes(MONET)
+    run("painters", "add", "own", tmp_path / "a.onnx")
+    assert run("painters", "fetch", "monet", "own", "mine") == 0
+    assert run("painters", "fetch", "mine") == 0
+    said = capsys.readouterr().err
+    for name in ("monet", "own", "mine"):
+        assert f"{name} is here already" in said
+    with pytest.raises(PainterError, match="did you mean style_vangogh"):
+        run("painters", "fetch", "style_vangog")
+
+
+def test_info_tells_what_an_import_recorded(capsys, tmp_path):
+    state = build(ResNetSpec(channels=4, blocks=6)).state_dict()
+    torch.save(state, tmp_path / "style_x.pth")
+    run("import", tmp_path / "style_x.pth", "-o", tmp_path / "x.onnx")
+    capsys.readouterr()
+    run("painters", "info", tmp_path / "x.onnx")
+    said = capsys.readouterr().out
+    card = Painter.load(tmp_path / "x.onnx").card
+    assert f"imported from: style_x.pth, {card['format']}" in " ".join(said.split())
+    assert "photo to painting" in said
+    for key in ("sha256", "imported"):
+        assert str(card[key]) in said
+
+
+def test_a_list_has_one_word_for_no_licence(capsys, host):
+    run("painters", "add", "mine", f"{host.url}/mine.onnx")
+    capsys.readouterr()
+    run("painters", "list")
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("mine"))
+    assert "not stated" in line
+    assert "?" not in line
 
 
 def test_the_list_needs_neither_torch_nor_the_hub():

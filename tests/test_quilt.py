@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pleinair import brushwork, graphs, quilt
-from pleinair.config import UNetSpec
+from pleinair.config import AnySpec, UNetSpec
 from pleinair.engines import of_weights
 from pleinair.grounds import Ground
 from pleinair.networks import build
@@ -66,7 +66,7 @@ def test_up_to_256_pixels_a_painting_is_what_the_bare_network_makes(painter, wei
 
 def frame_of(photo: np.ndarray):
     ground = Ground(photo, None, photo)
-    return ground, quilt.framed(ground, 256)
+    return ground, quilt.framed(ground, quilt.square(256))
 
 
 def boxes(frame) -> list[Box]:
@@ -165,13 +165,51 @@ def test_a_network_that_paints_a_frame_leaves_no_lattice(tint):
 
 
 @settings(max_examples=50, deadline=None)
-@given(count=st.integers(1, 9), half=st.sampled_from([16, 64, 128]))
-def test_weights_of_neighbours_add_up_to_one(count, half):
-    places = [n * half for n in range(count)]
-    total = np.zeros((count + 1) * half)
+@given(
+    length=st.integers(1, 1000),
+    side=st.sampled_from([32, 100, 256]),
+    shared=st.sampled_from([2, 4]),
+)
+def test_weights_of_neighbours_add_up_to_one(length, side, shared):
+    whole = quilt._covered(length, side, shared)
+    assert max(length, side) <= whole < max(length, side) + side
+    places = quilt._places(whole, side, shared)
+    total = np.zeros(whole)
     for place in places:
-        total[place : place + 2 * half] += quilt._weights(place, places, 2 * half)
+        total[place : place + side] += quilt._weights(place, places, side, shared)
     np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def tinted(batch):
+    """Every picture its own tint, as norms that measure give it."""
+    return np.clip(batch - 0.8 * batch.mean((2, 3), keepdims=True), -1, 1)
+
+
+@pytest.mark.parametrize(("spec", "memory"), [(AnySpec(64, 96), None), (AnySpec(), 2**29)])
+def test_networks_of_others_paint_large_photos_in_parts_without_tints(spec, memory, monkeypatch):
+    monkeypatch.setattr(brushwork, "working_bytes_per_pixel", lambda _: 3000)
+    seen = []
+
+    def engine(batch):
+        seen.append(batch.shape[2:])
+        return tinted(batch)
+
+    painter = Painter(engine, spec, memory=memory)
+    tall, wide = (300, 500) if spec.height else (900, 1100)
+    y, x = np.mgrid[:tall, :wide]
+    photo = np.stack([60 + x * 120 // wide, 60 + y * 120 // tall, 90 + 0 * x], axis=2)
+    photo = photo.astype(np.uint8)
+    painted = painter.paint(photo).astype(int)
+    assert len(set(seen)) <= 2  # batches of one size, and the small picture
+    assert painter.caveat(tall, wide)
+    # As the whole is painted: a ramp less most of its mean.
+    expected = (tinted((photo / 127.5 - 1).transpose(2, 0, 1)[None])[0] + 1) * 127.5
+    off = np.abs(painted - expected.transpose(1, 2, 0))
+    assert off.mean() < 2.5
+    assert np.percentile(off, 99) < 12
+    # No edges of parts: neighbours differ as they do in the photo.
+    assert np.abs(np.diff(painted, axis=0)).max() <= 3
+    assert np.abs(np.diff(painted, axis=1)).max() <= 3
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -178,7 +179,13 @@ def test_what_nobody_told_is_trusted_once_and_then_held_to(host):
     hub.find("mine", told.append)
     assert f"SHA-256 {SHA256}: nobody has told it before, and plain http" in told[1]
     lock = json.loads(next((places.own() / "painters" / "locks").iterdir()).read_text())
-    assert lock == {"url": f"{host.url}/mine.onnx", "sha256": SHA256, "commit": "", "file": ""}
+    assert lock == {
+        "url": f"{host.url}/mine.onnx",
+        "sha256": SHA256,
+        "commit": "",
+        "file": "",
+        "size": len(MONET),
+    }
     shutil.rmtree(places.cache())
     _, other = small()
     host.files["/mine.onnx"] = other
@@ -186,6 +193,7 @@ def test_what_nobody_told_is_trusted_once_and_then_held_to(host):
         hub.find("mine")
     told.clear()
     assert hub.fetch("mine", told.append, renew=True).read_bytes() == other
+    assert f"({len(MONET) / 1e6:,.1f} MB before" in told[0]
     assert f"{SHA256} before" in told[1]
     assert hub.find("mine").read_bytes() == other
     assert len(list(places.cache().rglob("*.onnx"))) == 1
@@ -194,8 +202,10 @@ def test_what_nobody_told_is_trusted_once_and_then_held_to(host):
 def test_no_web_page_is_taken_for_a_painter_or_remembered(host):
     host.files["/mine.onnx"] = b"<!DOCTYPE html><html>please log in</html>"
     hub.add("mine", f"{host.url}/mine.onnx")
-    with pytest.raises(PainterError, match="is a web page"):
+    with pytest.raises(PainterError, match="is a web page") as caught:
         hub.find("mine")
+    assert str(caught.value).startswith(f"{host.url}/mine.onnx is")
+    assert "fetching-" not in str(caught.value)
     assert stock.locks() == []
     host.files["/mine.onnx"] = MONET
     assert hub.find("mine").read_bytes() == MONET
@@ -328,9 +338,9 @@ def test_a_file_that_is_added_may_go_and_is_never_removed_by_us(tmp_path):
     path = tmp_path / "elsewhere.onnx"
     path.write_bytes(MONET)
     entry = hub.add("mine", str(path))
-    assert (entry.url, entry.sha256, entry.origin) == ("", SHA256, str(path))
+    assert (entry.url, entry.sha256, entry.origin) == ("", SHA256, "elsewhere.onnx")
     assert hub.at_hand()["mine"].read_bytes() == MONET
-    assert hub.remove("mine")
+    assert hub.remove("mine") == "entry"
     assert path.exists()
     assert "mine" not in hub.entries()
     assert list((tmp_path / "data").rglob("*.onnx")) == []
@@ -353,14 +363,14 @@ def test_names_are_not_taken_twice(host, tmp_path):
             hub.add(name, str(tmp_path / "a.onnx"))
     with pytest.raises(OutputError, match="style_monet is taken"):
         hub.add("Style_Monet", f"{host.url}/mine.onnx")
-    hub.add("style_monet", f"{host.url}/mine.onnx", force=True)
+    hub.add("style_monet", f"{host.url}/mine.onnx")
     assert hub.find("style_monet").read_bytes() == MONET
-    assert hub.remove("style_monet")
+    assert hub.remove("style_monet") == "entry"
     assert hub.entries()["style_monet"] == registry.shipped()["style_monet"]
     assert hub.missing("style_monet") is not None
     with pytest.raises(PainterError, match="ships with pleinair and stays"):
         hub.remove("monet")
-    with pytest.raises(PainterError, match="is unknown; added are: none"):
+    with pytest.raises(PainterError, match="is unknown"):
         hub.remove("degas")
 
 
@@ -396,11 +406,87 @@ def test_a_registry_at_an_address_is_read_once(host):
     assert hub.find("a").read_bytes() == MONET
     host.files["/registry.toml"] = text.replace(SHA256, "1" * 64).encode()
     assert hub.find("a").read_bytes() == MONET
+    told = []
+    assert [
+        one.name for one in hub.add_registry(f"{host.url}/registry.toml", told=told.append)
+    ] == ["b"]
+    assert told == ["left out: the name a is taken"]
     with pytest.raises(OutputError, match="the name a is taken"):
-        hub.add_registry(f"{host.url}/registry.toml")
+        hub.add_registry(f"{host.url}/registry.toml", "a")
     host.files["/registry.toml"] = b"[" * 2_000_000
     with pytest.raises(PainterError, match="more than"):
         hub.add_registry(f"{host.url}/registry.toml")
+
+
+def test_of_a_registry_all_is_taken_that_can_be(host):
+    entry = '[painters.{}]\nurl = "mine.onnx"\n'
+    names = ("monet", "style_monet", "water")
+    host.files["/registry.toml"] = "".join(map(entry.format, names)).encode()
+    told = []
+    url = f"{host.url}/registry.toml"
+    assert [one.name for one in hub.add_registry(url, told=told.append)] == ["water"]
+    assert len(told) == 1
+    assert "monet ships with pleinair" in told[0]
+    assert "style_monet is the name of a published painter" in told[0]
+    with pytest.raises(PainterError, match="ships with pleinair"):
+        hub.add_registry(url, "monet")
+    assert hub.add_registry(url, "style_monet")[0].url == f"{host.url}/mine.onnx"
+    host.files["/registry.toml"] = entry.format("monet").encode()
+    with pytest.raises(OutputError, match=r"nothing of .* was added: monet ships"):
+        hub.add_registry(url)
+    assert [one.name for one in hub.add_registry(url, "sea")] == ["sea"]  # it holds just one
+    assert hub.find("sea").read_bytes() == MONET
+
+
+def test_a_registry_that_has_changed_is_to_be_added_again(host):
+    text = f'[painters.a]\nurl = "mine.onnx"\nsha256 = "{SHA256}"\nsize = {len(MONET)}\n'
+    host.files["/registry.toml"] = text.encode()
+    hub.add_registry(f"{host.url}/registry.toml")
+    hub.find("a")
+    host.files["/mine.onnx"] = MONET + b"\x72\x00"
+    with pytest.raises(PainterError, match="registry again with --force"):
+        hub.fetch("a", renew=True)
+    assert hub.find("a").read_bytes() == MONET
+
+
+def test_a_server_that_is_not_there_is_soon_given_up(monkeypatch):
+    waits = []
+    monkeypatch.setattr(download, "DATA", replace(settings.DATA, first_wait=1.0))
+    monkeypatch.setattr(download.time, "sleep", waits.append)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = f"http://127.0.0.1:{port}"
+    hub.add("mine", f"{place}/mine.onnx")
+    with pytest.raises(PainterError, match=r"cannot be reached .* painters add mine FILE --force"):
+        hub.find("mine")
+    assert waits == [1.0]
+    hub.add("away", "http://nowhere.invalid/a.onnx")
+    with pytest.raises(PainterError, match="cannot be reached"):
+        hub.find("away")
+    with pytest.raises(PainterError, match="cannot be reached"):
+        hub.add_registry(f"{place}/registry.toml")
+    assert waits == [1.0] * 3
+    assert not list((places.cache() / "painters").glob("fetching-*"))
+
+
+def test_a_server_that_refuses_is_told_with_what_to_do(host):
+    hub.add("mine", f"{host.url}/none.onnx")
+    with pytest.raises(PainterError, match=r"404 .*, or add a copy that you have: `pleinair"):
+        hub.find("mine")
+    assert not list((places.cache() / "painters").glob("fetching-*"))
+
+
+def test_what_is_missing_offline_is_told_by_what_works(host, monkeypatch):
+    hub.add("mine", f"{host.url}/mine.onnx")
+    monkeypatch.setenv("PLEINAIR_OFFLINE", "1")
+    with pytest.raises(PainterError, match="add mine FILE --force") as caught:
+        hub.fetch("mine")
+    assert "fetch mine" not in str(caught.value)
+    with pytest.raises(PainterError, match=r"^hf://owner/name is not on this computer"):
+        hub.fetch("hf://owner/name")
+    with pytest.raises(PainterError, match="add style_monet FILE`"):
+        hub.find("style_monet")
 
 
 def test_a_damaged_registry_of_the_users_own_hinders_no_file(tmp_path):
@@ -420,6 +506,8 @@ def test_what_is_neither_name_nor_file_is_told_what_to_do():
         hub.find("https://x.org/a.onnx")
     with pytest.raises(PainterError, match="painters list"):
         hub.find("degas")
+    with pytest.raises(PainterError, match=r"is unknown; did you mean style_vangogh\?"):
+        hub.find("style_vangog")
 
 
 def test_a_server_shows_what_is_here_and_fetches_nothing(host):

@@ -123,7 +123,7 @@ def test_files_of_others_paint(tmp_path):
     assert np.abs(painter.paint(photo) - expected).max() <= 1
     assert painter.caveat(70, 90) == ""
     painter.memory = 512 * 2**20
-    assert "painted at" in painter.caveat(3000, 4000)
+    assert "in parts of 256x256 to keep" in painter.caveat(3000, 4000)
 
 
 def test_files_of_one_size_paint_photos_of_every_size(tmp_path):

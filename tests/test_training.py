@@ -16,7 +16,7 @@ import torch
 
 from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
-from pleinair.config import RECIPES, LightSpec, Recipe
+from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
 from pleinair.export import export_run
 from pleinair.monitoring import Score
@@ -382,8 +382,11 @@ def test_a_run_can_begin_with_the_painter_that_ships(plan):
 def test_a_run_cannot_begin_with_another_generator(plan):
     first = plan(tiny("paper"), "first", steps=1)
     train(first, Ear())
-    with pytest.raises(TrainingError, match="another generator"):
+    with pytest.raises(TrainingError, match=r"another generator .* recipe light; .*kind = .resnet"):
         train(plan(tiny("light"), "second", init_from=first.out), Ear())
+    wider = dataclasses.replace(tiny("paper"), generator=ResNetSpec(channels=8, blocks=1))
+    with pytest.raises(TrainingError, match=r"whose \[generator\] has channels = 4\."):
+        train(plan(wider, "third", init_from=first.out), Ear())
 
 
 def test_a_painter_learns_to_leave_a_smooth_gradient_smooth():

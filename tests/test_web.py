@@ -682,6 +682,20 @@ def test_a_folder_as_painter(tmp_path):
         ]
 
 
+def test_weights_in_the_folder_are_passed_by_and_told_once(tmp_path, caplog):
+    (tmp_path / "zola.onnx").write_bytes(hub.find("monet").read_bytes())
+    for name in ("latest_net_G.pth", "generator.keras", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    with client(tmp_path, replace(LIMITS, look_again_seconds=0.0)) as made:
+        for _ in range(2):
+            assert len(made.get("/v1/painters").json()) == 2
+    told = [record.message for record in caplog.records if "passed by" in record.message]
+    advice = "`pleinair import` makes an .onnx file of it"
+    assert [one.split("; ")[1] for one in told] == [advice] * 2
+    assert "generator.keras" in told[0]
+    assert "latest_net_G.pth" in told[1]
+
+
 def test_a_painter_of_the_folder_by_name(tmp_path):
     (tmp_path / "zola.onnx").write_bytes(hub.find("monet").read_bytes())
     limits = replace(LIMITS, look_again_seconds=0.0)

@@ -27,6 +27,7 @@ from pleinair.config import (
 )
 from pleinair.errors import UsageError
 from pleinair.grounds import Frame, Ground, Levels
+from pleinair.quilt import Patch
 from pleinair.runtime import Engine, Measuring, Statistics
 from pleinair.settings import LOOK, PAINT, Look
 from pleinair.tiling import Box, Tile
@@ -58,6 +59,27 @@ def layer_sizes(height: int, width: int, spec: PainterSpec, look: Look) -> list[
     step = 2.0 if look.layers is not None else ratio ** (1 / max(1, count - 1))
     shrunk = [step**n for n in reversed(range(count))]
     return [(max(1, round(height / s)), max(1, round(width / s))) for s in shrunk]
+
+
+def pixels_at_once(spec: PainterSpec, free: int) -> int:
+    """About how many pixels this network paints in so many bytes."""
+    return max(free, PAINT.least_tile_bytes) // working_bytes_per_pixel(spec)
+
+
+def patch_of(spec: AnySpec, height: int, width: int, most: int) -> Patch | None:
+    """What to show a network of unknown layers of a photo that it cannot be shown at once.
+
+    most: pixels that can be painted at once. None: all of it.
+    """
+    if spec.height and spec.width:
+        inside = height <= spec.height and width <= spec.width
+        return None if inside else Patch(spec.height, spec.width, 4)
+    stride = size_multiple(spec)
+    tall, wide = (-(-side // stride) * stride for side in (height, width))
+    if tall * wide <= most or max(tall, wide) == stride:
+        return None
+    side = max(stride, math.isqrt(most) // stride * stride)
+    return Patch(min(side, tall), min(side, wide), 4)
 
 
 @dataclass
@@ -123,15 +145,17 @@ class Brushwork:
             max(least_side(self.spec), -(-(side + 2 * margin) // stride) * stride)
             for side in (height, width)
         )
+        # A file's weights are there several times: as bytes, in either mode, and packed.
+        busy = held + ground.photo.nbytes + PAINT.base_bytes
+        busy += PAINT.weights_copies * getattr(self.engine, "weight_bytes", 0)
+        most = pixels_at_once(self.spec, self.memory - busy)
         if isinstance(self.spec, AnySpec):
+            patch = patch_of(self.spec, height, width, most)
+            if patch is not None:
+                return self._patched(ground, held, patch, told)
             tall, wide = self.spec.height or tall, self.spec.width or wide
         frame = Frame(ground, margin, tall, wide)
         painted = _room(ground, self.memory - held)
-        a_pixel = working_bytes_per_pixel(self.spec)
-        # A file's weights are there several times: as bytes, in either mode, and packed.
-        held += PAINT.base_bytes + PAINT.weights_copies * getattr(self.engine, "weight_bytes", 0)
-        free = self.memory - held - painted.nbytes
-        most = max(free, PAINT.least_tile_bytes) // a_pixel
         engine = self._for_layer(frame, stride, most, adjust)
         whole = Box(0, 0, tall, wide)
         tiles = [Tile(whole, whole)]
@@ -155,7 +179,8 @@ class Brushwork:
         told: Told,
     ) -> Levels:
         """Paint a ground in the squares that a U-Net has learned from, blended: see `quilt`."""
-        frame = quilt.framed(ground, side)
+        patch = quilt.square(side)
+        frame = quilt.framed(ground, patch)
         painted = _room(ground, self.memory - held)
         engine: Engine = self.engine
         if isinstance(engine, Measuring):
@@ -165,7 +190,23 @@ class Brushwork:
                 return quilt.statistics(measuring, ground, side, self.spec)
 
             engine = engine.fixed(adjust(measure) if adjust else measure())
-        self.tiles += quilt.paint(engine, frame, side, painted, told)
+        self.tiles += quilt.paint(engine, frame, patch, painted, told)
+        return painted
+
+    def _patched(self, ground: Ground, held: int, patch: Patch, told: Told) -> Levels:
+        """Paint a ground in blended patches, where nothing is known of the network.
+
+        Its statistics cannot be given, so that each patch has a tint of its own. Broad colours are
+        those of the whole ground, painted as small as a patch.
+        """
+        painted = _room(ground, self.memory - held)
+        self.tiles += quilt.paint(self.engine, quilt.framed(ground, patch), patch, painted, told)
+        shown = ground.photo if ground.below is None else ground.below
+        scale = min(patch.tall / shown.shape[0], patch.wide / shown.shape[1], 1.0)
+        tall, wide = (max(1, int(n * scale)) for n in shown.shape[:2])
+        small = resampling.resized(shown, tall, wide)
+        tone = self._layer(Ground(small, None, small), held, 1, None, lambda _: None)
+        _keep_colours(painted, tone, min(patch.tall, patch.wide) // 8, 1.0)
         return painted
 
     @staticmethod
@@ -219,16 +260,22 @@ def _room(ground: Ground, memory: int) -> Levels:
     return np.memmap(tempfile.TemporaryFile(), kind, "w+", shape=shape)
 
 
-def _keep_colours(painted: Levels, below: Levels) -> None:
-    """Take broad colours back toward the layer below, in place.
+def _keep_colours(
+    painted: Levels, below: Levels, broad: int = PAINT.broad, part: float = PAINT.layer_colour
+) -> None:
+    """Take broad colours back toward the layer below, in place, by this part of the way.
 
-    Each pass moves colours toward the palette; over several, light and dark would meet.
+    Each pass moves colours toward the palette; over several, light and dark would meet. broad:
+    pixels below which colour is no broad colour.
     """
     height, width = painted.shape[:2]
-    small = max(1, height // PAINT.broad), max(1, width // PAINT.broad)
+    small = (
+        max(1, min(height // broad, below.shape[0] // 2)),
+        max(1, min(width // broad, below.shape[1] // 2)),
+    )
     drift = pictures.planes(resampling.resized(below, *small))
     drift -= pictures.planes(resampling.resized(painted, *small))
-    drift *= np.float32(PAINT.layer_colour)
+    drift *= np.float32(part)
     for box in _bands(height, width):
         values = pictures.planes(painted[box.slices])
         values += resampling.enlarged(

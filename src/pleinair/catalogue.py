@@ -117,7 +117,7 @@ def _of(entry: Entry) -> Listed:
         entry.name,
         entry.title or plain(words.title),
         entry.licence or plain(words.licence),
-        path.stat().st_size if path else entry.size,
+        path.stat().st_size if path else stock.size_of(entry),
         where,
         entry.about or plain(words.about),
         entry.origin,

@@ -21,7 +21,8 @@ from pleinair import files
 from pleinair.errors import DataError, OutputError
 from pleinair.settings import DATA
 
-Progress = Callable[[str, int, int | None], None]  # what is done, bytes of it, bytes in all
+# What is done, bytes of it, bytes in all; or that, and why, a download is tried again.
+Progress = Callable[[str, int, int | None], None]
 
 _CHUNK = 2**18
 _ROOM = "make room, or choose another place with --out"
@@ -37,12 +38,20 @@ def offline() -> bool:
     return os.environ.get("PLEINAIR_OFFLINE", "").strip().lower() in _YES
 
 
-class _Retry(Exception):  # noqa: N818 -- never leaves this file
-    """Something that may go better the next time; its words end the sentence of the last try."""
+class OtherFileError(DataError):
+    """What is at an address has not the size that it had, or was told to have."""
 
-    def __init__(self, words: str, wait: float | None = None) -> None:
+
+class _Retry(Exception):  # noqa: N818 -- never leaves this file
+    """Something that may go better the next time; its words end the sentence of the last try.
+
+    unreached: there was no answer at all, of a name or of a server.
+    """
+
+    def __init__(self, words: str, wait: float | None = None, unreached: bool = False) -> None:
         super().__init__(words)
         self.wait = wait
+        self.unreached = unreached
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -74,10 +83,14 @@ def fetch(
     help_: str = "",
     most: int | None = None,
     room: str = _ROOM,
+    instead: str = "",
+    unreached_tries: int | None = None,
 ) -> None:
     """Download one file: into target.part, which a broken download leaves and the next goes on
     with, then renamed. `headers` go to the host of `url` only. most: bytes that are taken, by
-    default DATA.max_download_bytes. room: what to do where the disk is full.
+    default DATA.max_download_bytes. room: what to do where the disk is full. instead: what else
+    to do where the server has not got it, or is not there. unreached_tries: of a server that
+    cannot be reached, by default DATA.tries.
 
     A part goes on only where the server says by ETag or date that the file is still the same.
     Tries again, ever later, until DATA.tries in a row bring nothing new. Raises DataError, also
@@ -87,8 +100,17 @@ def fetch(
         raise DataError(f"PLEINAIR_OFFLINE is set, so that {url} is not asked for; unset it.")
     part = target.with_name(f"{target.name}.part")
     note = target.with_name(f"{target.name}.part.json")
+    otherwise = f", or {instead}" if instead else ""
     request = _Download(
-        url, part, note, size, headers or {}, progress, help_, most or DATA.max_download_bytes, room
+        url,
+        part,
+        note,
+        size,
+        headers or {},
+        progress,
+        (help_, otherwise),
+        most or DATA.max_download_bytes,
+        room,
     )
     failed, wait, most = 0, DATA.first_wait, 0
     while True:
@@ -100,15 +122,16 @@ def fetch(
             failed = failed + 1 if now <= most else 1
             wait = DATA.first_wait if now > most else wait
             most = max(most, now)
-            if failed >= DATA.tries:
+            if failed >= ((error.unreached and unreached_tries) or DATA.tries):
                 kept = (
                     f"; the {now:,} bytes of it are kept to go on with"
                     if request.can_go_on()
                     else ""
                 )
                 raise DataError(
-                    f"{url} could not be downloaded: {error}{kept}; try again later."
+                    f"{url} could not be downloaded: {error}{kept}; try again later{otherwise}."
                 ) from error
+            progress(f"trying again: {error}", now, size)
             time.sleep(min(error.wait if error.wait is not None else wait, DATA.longest_wait))
             wait *= 2
     part.replace(target)
@@ -126,12 +149,13 @@ class _Download:
         size: int | None,
         headers: dict[str, str],
         progress: Progress,
-        help_: str,
+        help_: tuple[str, str],
         most: int,
         room: str,
     ) -> None:
         self.url, self.part, self.note, self.size = url, part, note, size
-        self.headers, self.progress, self.help = headers, progress, help_
+        self.headers, self.progress = headers, progress
+        self.help, self.otherwise = help_
         self.most, self.room = most, room
         self.opener = urllib.request.build_opener(_Redirects)
 
@@ -169,7 +193,9 @@ class _Download:
                 raise DataError(
                     f"{_host(self.url)} has no valid certificate ({error.reason.verify_message})."
                 ) from error
-            raise _Retry(f"{_host(self.url)} cannot be reached ({error.reason})") from error
+            raise _Retry(
+                f"{_host(self.url)} cannot be reached ({error.reason})", unreached=True
+            ) from error
         except http.client.InvalidURL as error:
             raise DataError(f"{self.url} is no address ({error}); check it.") from error
         except (http.client.HTTPException, OSError) as error:
@@ -223,7 +249,7 @@ class _Download:
         elif (length := answer.headers.get("Content-Length", "")).isdecimal():
             total = int(length)
         if self.size is not None and total not in (None, self.size):
-            raise DataError(
+            raise OtherFileError(
                 f"{self.url} has {total:,} bytes now, not {self.size:,}; it is another file."
             )
         return self.size if total is None else total
@@ -249,7 +275,7 @@ class _Download:
                 float(wait) if wait.isdecimal() else None,
             )
         usual = "check the address" if error.code in (404, 410) else "it may want a login"
-        what = self.help or usual
+        what = (self.help or usual) + self.otherwise
         raise DataError(f"{self.url} is refused ({error.code} {error.reason}); {what}.")
 
     def _check_space(self, missing: int) -> None:

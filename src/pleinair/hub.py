@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import logging
+import urllib.parse
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from pleinair import files, huggingface, places, registry, stock
 from pleinair.download import Progress, silent
@@ -12,6 +17,8 @@ from pleinair.errors import OutputError, PainterError
 from pleinair.registry import Entry
 from pleinair.settings import HUB
 from pleinair.stock import Told
+
+Removed = Literal["entry", "file", "nothing"]
 
 _SHIPPED = Path(__file__).parent / "painters"
 _log = logging.getLogger(__name__)
@@ -94,7 +101,7 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
         return _SHIPPED / f"{text}.onnx"
     if knows(text):
         entry = entry_of(text)
-        return here(entry) or stock.fetch(entry, told, progress)
+        return here(entry) or _fetched(entry, told, progress)
     if text.startswith(("http://", "https://")):
         raise PainterError(
             f"{text} is an address; give it a name with `pleinair painters add NAME {text}`."
@@ -113,11 +120,30 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
     if path.suffix == ".onnx" and not path.exists():
         raise PainterError(f"painter {path} does not exist; check the path.")
     if not path.is_file():
-        raise PainterError(
-            f"painter {text!r} is unknown; use {', '.join(names())}, another of `pleinair "
-            "painters list`, or the path of an .onnx file."
-        )
+        raise unknown(text)
     return path
+
+
+def unknown(name: str) -> PainterError:
+    """What to say where a name is no painter's."""
+    known = names()
+    with contextlib.suppress(PainterError):  # of a damaged registry other commands tell
+        known += entries()
+    near = difflib.get_close_matches(name.lower(), known, 1)
+    use = f"did you mean {near[0]}? Else use" if near else f"use {', '.join(names())},"
+    return PainterError(
+        f"painter {name[:200]!r} is unknown; {use} another of `pleinair painters list`, or the "
+        "path of an .onnx file."
+    )
+
+
+def check_named(wanted: Iterable[str]) -> None:
+    """Raise PainterError for the first that is neither a painter's name nor its hf:// address."""
+    for name in wanted:
+        if not knows(name):
+            raise unknown(name)
+        if name.startswith("hf://"):
+            entry_of(name)
 
 
 def held(folder: Path) -> Path | None:
@@ -134,13 +160,27 @@ def fetch(
 ) -> Path:
     """The file of a painter that is known by name or address, fetched if it is not here.
 
-    renew: fetch it anew all the same; see `stock.fetch`. Raises PainterError.
+    told: hears, too, that it is here. renew: fetch it anew all the same, if it has an address; see
+    `stock.fetch`. Raises PainterError.
     """
-    if name in names() or not knows(name):
-        raise PainterError(f"{name[:80]!r} is nothing to fetch; see `pleinair painters list`.")
+    check_named([name])
+    if name in names():
+        told(f"{name} is here already: it ships with pleinair")
+        return _SHIPPED / f"{name}.onnx"
     entry = entry_of(name)
+    found = here(entry)
+    if found is None or (renew and entry.url):
+        return _fetched(entry, told, progress, renew)
+    told(f"{name} is here already" + ("" if entry.url else ": it was made of a file of yours"))
+    return found
+
+
+def _fetched(entry: Entry, told: Told, progress: Progress, renew: bool = False) -> Path:
     if not entry.url:
-        raise PainterError(f"{name} was made of a file of yours; there is nothing to fetch.")
+        raise PainterError(
+            f"{entry.name} was made of a file of yours, and {_given(entry.name)} is gone; add it "
+            "again with --force."
+        )
     return stock.fetch(entry, told, progress, renew)
 
 
@@ -155,12 +195,23 @@ def here(entry: Entry) -> Path | None:
 # --- what the user adds -----------------------------------------------------------------------
 
 
+def name_of(source: str) -> str:
+    """What a painter from an address or a file is called where nobody says: `water` of
+    `https://x.org/water.onnx`. Raises PainterError where that is no name.
+    """
+    if source.startswith("hf://"):
+        return entry_of(source).name
+    path = urllib.parse.urlsplit(source).path if "://" in source else files.absolute(Path(source))
+    return registry.check_name(PurePosixPath(Path(path).as_posix()).name.partition(".")[0])
+
+
 def add(name: str, source: str, about: Entry | None = None, force: bool = False) -> Entry:
     """Give a painter a name: of an address, of which nothing is fetched yet, or of a file.
 
-    A file is read once and a painter made of it is kept, so that it may be moved. about: what to
-    know of it; its words, and its sha256 for an address. Raises PainterError for bad names,
-    addresses and files; OutputError where the name is taken and not `force`.
+    A file is read once and a painter made of it is kept, so that it may be moved; of its path only
+    the last part is told on. about: what to know of it; its words, and its sha256 for an address.
+    A published painter's name may be taken; `remove` gives it back. Raises PainterError for bad
+    names, addresses and files; OutputError where the user has that name already and not `force`.
     """
     entry = replace(about or Entry(name, ""), name=registry.check_name(name))
     if "://" in source:
@@ -174,13 +225,12 @@ def add(name: str, source: str, about: Entry | None = None, force: bool = False)
         raise PainterError(
             f"{source} is neither a file nor an address; give one that is there, or https://..."
         )
-    _check_taken([name], force)
+    _check_free(entry, own_entries(), force)
     found = files.sha256_of(path) if path.is_file() else None
     if entry.sha256 not in (None, found):
         raise PainterError(f"{path} has the SHA-256 {found}, not {entry.sha256}; not added.")
-    entry = replace(
-        entry, sha256=found, origin=entry.origin or registry.plain(files.absolute(path))
-    )
+    origin = entry.origin or registry.plain(Path(files.absolute(path)).name)
+    entry = replace(entry, sha256=found, origin=origin)
     try:
         painter = stock.converted(path, entry)
     except OSError as error:
@@ -193,20 +243,60 @@ def add(name: str, source: str, about: Entry | None = None, force: bool = False)
     return entry
 
 
-def add_registry(url: str, only: str | None = None, force: bool = False) -> list[Entry]:
-    """Take the entries of a registry at an address, or `only` one of them, into the user's own.
+def add_registry(
+    place: str, name: str | None = None, force: bool = False, told: Told = _log.info
+) -> list[Entry]:
+    """Take the painters of a registry, at an address or in a file, into the user's own.
 
-    It is read once: what it says later changes nothing here. Raises PainterError, OutputError.
+    It is read once: what it says later changes nothing here. name: of the one to take; where the
+    registry holds just one, that is called so. Without a name all are taken that can be, but none
+    in place of a published painter unless `force`, and `told` hears what is left out and why.
+    Raises PainterError, OutputError; also where nothing can be taken.
     """
-    data = stock.small_file(registry.check_url(url), HUB.registry_bytes)
-    found = registry.parse(data, url, base=url)
-    if only is not None:
-        if only not in found:
-            known = ", ".join(sorted(found)[:12]) or "nothing"
-            raise PainterError(f"{url} has no painter {only[:80]!r}; it has {known}.")
-        found = {only: found[only]}
-    _add_all(found, force)
-    return list(found.values())
+    if "://" in place:
+        data = stock.small_file(registry.check_url(place), HUB.registry_bytes)
+        found = registry.parse(data, place, base=place)
+    else:
+        found = registry.load_beside(Path(place))
+    if name is not None:
+        return [_add_of_registry(place, _chosen(place, found, name), force)]
+    mine, added, left = own_entries(), {}, []
+    for entry in found.values():
+        try:
+            if entry.name in registry.shipped() and entry.name not in mine and not force:
+                raise OutputError(f"{entry.name} is the name of a published painter; name it.")
+            _check_free(entry, mine, force)
+            if registry.beside(entry):
+                _add_of_registry(place, entry, force)
+            added[entry.name] = entry
+        except (PainterError, OutputError) as error:
+            left.append(str(error).partition(";")[0].removesuffix("."))
+    if not added:
+        why = "; ".join(left) or "it is empty"
+        raise OutputError(f"nothing of {place} was added: {why}.")
+    _add_all({key: one for key, one in added.items() if not registry.beside(one)}, force)
+    if left:
+        told(f"left out: {'; '.join(left)}")
+    return list(added.values())
+
+
+def _chosen(place: str, found: dict[str, Entry], name: str) -> Entry:
+    if name in found:
+        return found[name]
+    if len(found) == 1:
+        return replace(*found.values(), name=registry.check_name(name))
+    known = ", ".join(sorted(found)[:12]) or "nothing"
+    raise PainterError(f"{place} has no painter {name[:80]!r}; it has {known}.")
+
+
+def _add_of_registry(place: str, entry: Entry, force: bool) -> Entry:
+    """Add one painter of a registry, whose file may lie beside it."""
+    file = registry.beside(entry)
+    if file:
+        source = str(Path(place).parent / file)
+        return add(entry.name, source, replace(entry, url="", size=None), force)
+    _add_all({entry.name: entry}, force)
+    return entry
 
 
 def _add_all(wanted: dict[str, Entry], force: bool) -> None:
@@ -214,7 +304,8 @@ def _add_all(wanted: dict[str, Entry], force: bool) -> None:
     places.make(path.parent, places.OWN_ADVICE)
     with places.held(path.with_suffix(".lock"), places.OWN_ADVICE):
         mine = own_entries()
-        _check_taken([name for name, entry in wanted.items() if mine.get(name) != entry], force)
+        for entry in wanted.values():
+            _check_free(entry, mine, force)
         for name, entry in wanted.items():
             if name in mine and mine[name].url and mine[name] != entry:
                 stock.forget(mine[name])
@@ -224,33 +315,33 @@ def _add_all(wanted: dict[str, Entry], force: bool) -> None:
             registry.save(mine | wanted, path)
 
 
-def _check_taken(wanted: list[str], force: bool) -> None:
-    for name in wanted:
-        # File systems of Windows and macOS take capitals for the same.
-        if name.lower() in names():
-            raise PainterError(f"{name} ships with pleinair; give yours another name.")
-        same = next((one for one in entries() if one.lower() == name.lower()), None)
-        if same is not None and not (force and same == name):
-            raise OutputError(
-                f"the name {same} is taken; remove it with `pleinair painters remove {same}`, "
-                "choose another, or add --force."
-            )
+def _check_free(entry: Entry, mine: dict[str, Entry], force: bool) -> None:
+    """Whether an entry may have its name. Raises PainterError, OutputError."""
+    name = entry.name
+    # File systems of Windows and macOS take capitals for the same.
+    if name.lower() in names():
+        raise PainterError(f"{name} ships with pleinair; give yours another name.")
+    own = next((one for one in mine if one.lower() == name.lower()), None)
+    if own is not None and mine[own] != entry and not (force and own == name):
+        raise OutputError(
+            f"the name {own} is taken; remove it with `pleinair painters remove {own}`, "
+            "choose another, or add --force."
+        )
+    same = next((one for one in registry.shipped() if one.lower() == name.lower()), name)
+    if same != name:
+        raise OutputError(f"the name {same} is taken; choose another than {name}.")
 
 
-def remove(name: str) -> bool:
-    """Forget what the user added under a name, and what was fetched; whether an entry was there.
+def remove(name: str) -> Removed:
+    """Forget what the user added under a name, and what was fetched; what there was of it.
 
     Of a published painter only what was fetched goes. Raises PainterError for others.
     """
+    check_named([name])
     if name in names():
         raise PainterError(f"{name} ships with pleinair and stays; nothing was removed.")
-    known = entries()
     if name.startswith("hf://"):
-        stock.forget(entry_of(name))
-        return False
-    if name not in known:
-        mine = ", ".join(sorted(own_entries())) or "none"
-        raise PainterError(f"painter {name[:80]!r} is unknown; added are: {mine}.")
+        return "file" if stock.forget(entry_of(name)) else "nothing"
     path = _registry()
     places.make(path.parent, places.OWN_ADVICE)
     with places.held(path.with_suffix(".lock"), places.OWN_ADVICE):
@@ -260,9 +351,9 @@ def remove(name: str) -> bool:
             with files.writing(path, places.OWN_ADVICE):
                 registry.save(left, path)
                 _given(name).unlink(missing_ok=True)
-        if known[name].url:
-            stock.forget(known[name])
-    return entry is not None
+        known = entry or registry.shipped()[name]
+        gone = stock.forget(known) if known.url else False
+    return "entry" if entry is not None else "file" if gone else "nothing"
 
 
 def _registry() -> Path:

@@ -19,6 +19,7 @@ from pleinair.registry import plain
 
 # What a painter's file may be called, the most welcome first.
 _KINDS = (".onnx", ".safetensors", ".pth", ".pt", ".keras", ".h5")
+_COPY = ", or add a copy that you have: `pleinair painters add NAME FILE`"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
@@ -64,7 +65,7 @@ def resolve(wanted: Address, commit: str | None = None) -> Remote:
     Raises PainterError, MissingExtraError.
     """
     hub = _hub()
-    with _asking(f"hf://{wanted.repository}"):
+    with _asking(f"hf://{wanted.repository}", _COPY):
         info = hub.HfApi().model_info(
             wanted.repository, revision=commit or wanted.revision, files_metadata=True
         )
@@ -119,7 +120,7 @@ def download(remote: Remote, folder: Path, progress: Progress) -> Path:
             self.n += n or 0
             progress("downloading", int(self.n), int(self.total) if self.total else None)
 
-    with _asking(f"hf://{remote.repository}"):
+    with _asking(f"hf://{remote.repository}", _COPY):
         found = hub.hf_hub_download(
             remote.repository,
             remote.file,
@@ -164,8 +165,11 @@ def _hub() -> Any:
 
 
 @contextlib.contextmanager
-def _asking(what: str) -> Iterator[None]:
-    """Turn whatever the Hub, its library or the network says into one sentence."""
+def _asking(what: str, instead: str = "") -> Iterator[None]:
+    """Turn whatever the Hub, its library or the network says into one sentence.
+
+    instead: what else to do where nobody answers.
+    """
     from huggingface_hub import errors
 
     if offline():
@@ -189,4 +193,6 @@ def _asking(what: str) -> Iterator[None]:
         raise PainterError(f"{what} has no such file at that revision; check its name.") from error
     except Exception as error:  # of the network, of httpx: they have no common root but this
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise PainterError(f"{what} does not answer ({reason}); try again later.") from error
+        raise PainterError(
+            f"{what} does not answer ({reason}); try again later{instead}."
+        ) from error

@@ -16,16 +16,11 @@ from pleinair import converting, files, foreign, hub, ranges, runtime, strangers
 from pleinair.config import AnySpec, PainterSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.errors import ExportError, OutputError, PainterError
 from pleinair.foreign import Way
+from pleinair.foreign.ways import WORDS
 from pleinair.painter import Painter
 from pleinair.ranges import Contract, Values
 from pleinair.settings import IMPORT
 from pleinair.weights import Weights
-
-_WAYS = {
-    "painting": "photo to painting",
-    "photo": "painting to photo",
-    "unknown": "which way it goes its names do not say",
-}
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Imported:
         """What people are told, a line each."""
         named = f"network {self.network}, " if self.network else ""
         size = f", {self.parameters:,} parameters" if self.parameters else ""
-        told = [f"{self.kind}: {named}{_words(self.spec)}{size}; {_WAYS[self.way]}."]
+        told = [f"{self.kind}: {named}{_words(self.spec)}{size}; {WORDS[self.way]}."]
         if self.contract:
             told.append(f"It takes values of {self.contract.takes}, gives {self.contract.gives}.")
         if self.difference is not None:

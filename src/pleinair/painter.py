@@ -32,7 +32,6 @@ from pleinair.config import (
     PainterSpec,
     PatchSpec,
     Spec,
-    working_bytes_per_pixel,
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
@@ -136,12 +135,26 @@ class Painter:
 
     def caveat(self, height: int, width: int) -> str:
         """What to tell of a photo of this size before it is painted; empty where all is well."""
-        now = self._shape_to_paint(height, width, height * width * 3, memory.allowed(self.memory))
+        allowed, held = memory.allowed(self.memory), height * width * 3
+        size = f"a photo of {width}x{height}"
+        if isinstance(self.spec, AnySpec):
+            most = brushwork.pixels_at_once(self.spec, allowed - PAINT.base_bytes - 2 * held)
+            patch = brushwork.patch_of(self.spec, height, width, most)
+            if patch is None:
+                return ""
+            parts = f"{patch.wide}x{patch.tall}"
+            if self.spec.height:
+                return f"this painter's file takes {parts} pixels; {size} is painted in such parts."
+            return (
+                f"nothing is known of this painter's layers, so {size} is painted in parts of "
+                f"{parts} to keep within the memory; more of it (--memory) makes them larger."
+            )
+        now = self._shape_to_paint(height, width, held, allowed)
         if now == (height, width):
             return ""
         return (
-            f"this painter's file takes no statistics, so a photo of {width}x{height} is painted "
-            f"at {now[1]}x{now[0]} and enlarged; files that `pleinair export` writes take them."
+            f"this painter's file takes no statistics, so {size} is painted at {now[1]}x{now[0]} "
+            "and enlarged; files that `pleinair export` writes take them."
         )
 
     def paint(
@@ -257,14 +270,11 @@ class Painter:
 
         Tiles of a network whose statistics cannot be given would each have a tint of its own.
         """
-        if isinstance(self.spec, AnySpec) and self.spec.height and self.spec.width:
-            scale = min(self.spec.height / height, self.spec.width / width)
-        else:
-            free = max(allowed - PAINT.base_bytes - 2 * held, PAINT.least_tile_bytes)
-            most = free / working_bytes_per_pixel(self.spec)
-            if isinstance(self.engine, Measuring) or height * width <= most:
-                return height, width
-            scale = (most / (height * width)) ** 0.5
+        most = brushwork.pixels_at_once(self.spec, allowed - PAINT.base_bytes - 2 * held)
+        blended = isinstance(self.spec, AnySpec)
+        if blended or isinstance(self.engine, Measuring) or height * width <= most:
+            return height, width
+        scale = (most / (height * width)) ** 0.5
         return max(1, int(height * scale)), max(1, int(width * scale))
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pleinair import (
@@ -56,15 +56,15 @@ def prepare(
 
     name: by default its own. photos: for the sheet; without any, a drawn landscape. about: title,
     about and licence, in place of what its card says. Raises PainterError, MissingExtraError,
-    ImageError; UsageError where no licence is known: nobody may use what has none.
+    ImageError; UsageError where no licence is known: nobody may use what has none. What the card
+    says loses the folders of this computer.
     """
     path = hub.find(name_or_file)
+    name = _name_of(name or path.stem.partition(".")[0])
     data = converting.painter_bytes(path)
     card = nameplate.part(nameplate.metadata(data), "card")
+    card = {key: _without_folders(value) for key, value in card.items()}
     card |= {key: text for key, text in about.items() if text}
-    name = registry.check_name(name or path.stem)
-    if name.lower() in hub.names() and name_or_file not in hub.names():
-        raise PainterError(f"{name} is the name of a painter that ships; give another with --name.")
     title, said, licence = nameplate.words(card, name)
     if not licence:
         raise UsageError(
@@ -73,6 +73,17 @@ def prepare(
     data = nameplate.with_metadata(data, "card", json.dumps(card))
     painter = Painter.opened(data, str(path))
     return Publication(name, data, _sheet(painter, photos), title, said, licence)
+
+
+def _name_of(name: str) -> str:
+    if not registry.may_name(name):
+        raise PainterError(
+            f"{name[:80]!r} is no name for a painter; give one of letters, digits, _ and - with "
+            "--name."
+        )
+    if name.lower() in hub.names():
+        raise PainterError(f"{name} is the name of a painter that ships; give another with --name.")
+    return name
 
 
 def _sheet(painter: Painter, photos: Sequence[Path]) -> bytes:
@@ -100,7 +111,7 @@ def for_hub(made: Publication, repository: str) -> dict[str, bytes]:
 def for_folder(made: Publication, folder: Path) -> dict[str, bytes]:
     """The files to write into a folder by name; its registry keeps what other painters it has."""
     there = folder / _REGISTRY
-    entries = registry.parse(there.read_bytes(), str(there), _BASE) if there.is_file() else {}
+    entries = registry.load_beside(there) if there.is_file() else {}
     entries = {name: _relative(entry) for name, entry in entries.items()}
     entries[made.name] = Entry(
         made.name,
@@ -146,6 +157,8 @@ def repository_of(place: str) -> str | None:
     if not place.startswith("hf://"):
         if "://" in place:
             raise UsageError(f"{place} cannot be published to; give hf://owner/name or a folder.")
+        if place.endswith(".onnx") or Path(place).is_file():
+            raise UsageError(f"{place} is named as a file; give a folder, or hf://owner/name.")
         return None
     address = huggingface.address(place)
     if address.revision or address.file:
@@ -155,12 +168,17 @@ def repository_of(place: str) -> str | None:
 
 # --- the card ---------------------------------------------------------------------------------
 
-# Relative addresses of a folder's registry are read as if they were here, and written back.
-_BASE = "http://pleinair.invalid/"
-
 
 def _relative(entry: Entry) -> Entry:
-    return replace(entry, url=entry.url.removeprefix(_BASE))
+    return replace(entry, url=entry.url.removeprefix(registry.BESIDE))
+
+
+def _without_folders(value: Any) -> Any:
+    """What a card says, without where things lay on the computer that said so."""
+    if not isinstance(value, str):
+        return value
+    path = next((one for one in (PurePosixPath(value), PureWindowsPath(value)) if one.root), None)
+    return value if path is None else path.name
 
 
 def _front(licence: str) -> str:

@@ -1,20 +1,23 @@
-"""Photos larger than what a U-Net has learned from, in overlapping squares of that size, blended.
+"""Photos larger than what a network paints at once, in overlapping squares, blended.
 
 A U-Net of n halvings learns from squares of 2**n pixels, at which its innermost map is a single
 pixel. Of that the lab's instance norm leaves its bias, whatever the photo: the innermost layers
 never learn, and at twice the size they would wake up with values that they never had. So larger
 photos are painted in squares of just that size, in which every map has the size and the edges that
 it had in training. Neighbours overlap by half and are blended with weights that add up to one, and
-all are painted with the same statistics, so that they have the same tint.
+all are painted with the same statistics, so that they have the same tint. These squares depend on
+the photo's size alone, never on memory.
 
-Squares depend on the photo's size alone, never on memory.
+Files of other people, of which nothing but their pixels is known, are shown such squares, too,
+where they take one size only or a photo is beyond the memory.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,42 +32,70 @@ from pleinair.tiling import Box
 _ASLEEP = 1e30  # a variance that leaves nothing of a value, and fits float32
 
 
-def framed(ground: Ground, side: int, margin: int = PAINT.quilt_margin) -> Frame:
-    """A ground with reflected edges around it, which squares of `side` at half steps cover.
+class Patch(NamedTuple):
+    """What a network is shown at a time: pixels, and the part of its sides that neighbours share.
+
+    shared: one in so many; a half blends away all that edges bring, a quarter costs half as much.
+    """
+
+    tall: int
+    wide: int
+    shared: int = 2
+
+    def places(self, frame: Frame) -> tuple[list[int], list[int]]:
+        """Tops and lefts of all that cover a frame, which `framed` has made for it."""
+        return (
+            _places(frame.tall, self.tall, self.shared),
+            _places(frame.wide, self.wide, self.shared),
+        )
+
+
+def square(side: int) -> Patch:
+    """What a U-Net has learned from, overlapping by half."""
+    return Patch(side, side)
+
+
+def framed(ground: Ground, patch: Patch, margin: int = PAINT.quilt_margin) -> Frame:
+    """A ground with reflected edges around it, which patches at their steps cover.
 
     The network pads with zeros, which shows as a line along its edges: these come to lie outside.
     """
-    half = side // 2
-    margin = min(margin, half)
-    tall, wide = (max(side, math.ceil((n + 2 * margin) / half) * half) for n in ground.size)
+    margin = min(margin, min(patch.tall, patch.wide) // patch.shared)
+    tall, wide = (
+        _covered(n + 2 * margin, side, patch.shared)
+        for n, side in zip(ground.size, (patch.tall, patch.wide), strict=True)
+    )
     return Frame(ground, margin, tall, wide)
 
 
 def paint(
     engine: Engine,
     frame: Frame,
-    side: int,
+    patch: Patch,
     painted: Levels,
     told: Callable[[float], None] | None = None,
 ) -> int:
-    """Paint a frame's ground into `painted`, uint8 or uint16 (H, W, 3); how many squares it took.
+    """Paint a frame's ground into `painted`, uint8 or uint16 (H, W, 3); how many patches it took.
 
-    told: hears the part that is done. A row of squares is in memory at a time.
+    told: hears the part that is done. A row of patches is in memory at a time.
     """
-    half = side // 2
-    tops, lefts = _places(frame.tall, side), _places(frame.wide, side)
-    below = np.zeros((3, half, frame.wide), np.float32)  # of the row above, its lower half
+    tall, wide, shared = patch
+    over = tall // shared
+    tops, lefts = patch.places(frame)
+    below = np.zeros((3, over, frame.wide), np.float32)  # of the row above, what both share
     for number, top in enumerate(tops):
-        row = np.zeros((3, side, frame.wide), np.float32)
+        row = np.zeros((3, tall, frame.wide), np.float32)
         for place, left in enumerate(lefts):
-            square = engine(frame.batch(Box(top, left, top + side, left + side)))[0]
-            row[:, :, left : left + side] += square * _weights(left, lefts, side)
+            seen = Box(top, left, top + tall, left + wide)
+            row[:, :, left : left + wide] += engine(frame.batch(seen))[0] * _weights(
+                left, lefts, wide, shared
+            )
             if told:
                 told((number * len(lefts) + place + 1) / (len(tops) * len(lefts)))
-        row *= _weights(top, tops, side)[:, None]
-        row[:, :half] += below
-        below = row[:, half:].copy()
-        done = Box(top, 0, top + (side if top == tops[-1] else half), frame.wide)
+        row *= _weights(top, tops, tall, shared)[:, None]
+        row[:, :over] += below
+        below = row[:, tall - over :].copy()
+        done = Box(top, 0, top + (tall if top == tops[-1] else tall - over), frame.wide)
         inner = frame.inner(done)  # without the margin that was added around
         if inner.area > 0:
             y, x = inner.within(done).slices
@@ -85,13 +116,13 @@ def statistics(engine: Measuring, ground: Ground, side: int, spec: PainterSpec) 
     tall, wide = (max(1, round(n * scale)) for n in shown.shape[:2])
     small = shown if scale == 1.0 else resampling.resized(shown, tall, wide)
     views = (resampling.resized(shown, side, side), small)
-    frames = [framed(Ground(view, None, view), side, margin=0) for view in views]
+    patch = square(side)
+    frames = [framed(Ground(view, None, view), patch, margin=0) for view in views]
     found = [
         np.stack(
             [
                 engine.measure(frame.batch(Box(top, left, top + side, left + side)))
-                for top in _places(frame.tall, side)
-                for left in _places(frame.wide, side)
+                for top, left in itertools.product(*patch.places(frame))
             ]
         )
         for frame in frames
@@ -120,16 +151,24 @@ def asleep(found: Statistics, spec: PainterSpec) -> Statistics:
     return changed
 
 
-def _places(length: int, side: int) -> list[int]:
-    """Where squares begin along one side: multiples of half a square."""
-    return list(range(0, length - side + 1, side // 2))
+def _covered(length: int, side: int, shared: int) -> int:
+    """The least length from `length` on that patches at their steps cover without a rest."""
+    step = side - side // shared
+    return side + max(0, math.ceil((length - side) / step)) * step
 
 
-def _weights(place: int, places: list[int], side: int) -> NDArray[np.float32]:
-    """A square's weights along one side: a sine squared, and one where no neighbour is."""
-    weights = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2
-    if place == places[0]:
-        weights[: side // 2] = 1.0
-    if place == places[-1]:
-        weights[side // 2 :] = 1.0
-    return weights.astype(np.float32)
+def _places(length: int, side: int, shared: int) -> list[int]:
+    """Where patches begin along one side."""
+    return list(range(0, length - side + 1, side - side // shared))
+
+
+def _weights(place: int, places: list[int], side: int, shared: int) -> NDArray[np.float32]:
+    """A patch's weights along one side: a sine squared where a neighbour is, one elsewhere."""
+    over = side // shared
+    ramp = np.sin(np.pi / 2 * (np.arange(over) + 0.5) / over) ** 2
+    weights = np.ones(side, np.float32)
+    if place != places[0]:
+        weights[:over] = ramp
+    if place != places[-1]:
+        weights[side - over :] = ramp[::-1]
+    return weights

@@ -25,6 +25,7 @@ RANGES: dict[Values, tuple[float, float]] = {
 }
 
 Array = NDArray[Any]
+_STRONG = np.float32(1000.0)  # times the values of -1..1: far beyond any range
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,18 @@ def detected(run: Callable[[Array], Array], height: int, width: int) -> Contract
 
     run: float32 (1, 3, height, width) to the same shape, in the network's own numbers. Where equal
     ranges do about as well as unequal ones they are taken: by far most networks have them, and one
-    that begins with an instance norm takes pictures of any range alike. Raises PainterError where
-    no range gives numbers.
+    that begins with an instance norm takes pictures of any range alike. Where values far beyond any
+    range are held within one, as by tanh, that is what it gives. Raises PainterError where no range
+    gives numbers.
     """
     picture = trial(height, width)
+    bound = _bound(run(_STRONG * picture))
     tried = []
     for takes in RANGES:
         given = run(to(picture, takes).astype(np.float32))
         if not np.isfinite(given).all():
             continue
-        gives = _range_of(given)
+        gives = bound or _range_of(given)
         tried.append((float(np.abs(back(given, gives) - picture).mean()), Contract(takes, gives)))
     if not tried:
         raise PainterError(
@@ -88,6 +91,18 @@ def detected(run: Callable[[Array], Array], height: int, width: int) -> Contract
     equal = [one for one in tried if one[1].takes == one[1].gives]
     plain = min(equal, key=lambda one: one[0], default=best)
     return best[1] if best[0] < IMPORT.plain * plain[0] else plain[1]
+
+
+def _bound(given: Array) -> Values | None:
+    """The range that a network holds even values far beyond any in; None: none that shows."""
+    if not np.isfinite(given).all():
+        return None
+    low, high = float(given.min()), float(given.max())
+    if low < -1.001 or high > 1.001:
+        return "0..255" if low > -0.3 and 230.0 < high < 255.3 else None
+    if low < -0.25:
+        return "-1..1"
+    return "0..1" if low > -0.001 and high > 0.75 else None
 
 
 def _range_of(given: Array) -> Values:

@@ -27,6 +27,8 @@ from pleinair import files
 from pleinair.errors import PainterError
 from pleinair.settings import HUB
 
+# Relative addresses of a registry in a folder are read as if they were here: none leads out of it.
+BESIDE = "http://pleinair.invalid/"
 _SHIPPED = Path(__file__).parent / "painters" / "registry.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # Windows opens a device by each of these names, whatever their type.
@@ -101,13 +103,26 @@ def shipped() -> Mapping[str, Entry]:
 
 def load(path: Path) -> dict[str, Entry]:
     """A registry file of the user's, in which files may have been given; none: empty."""
+    return parse(_bytes_of(path), str(path), own=True) if path.exists() else {}
+
+
+def load_beside(path: Path) -> dict[str, Entry]:
+    """A registry file for others, whose relative addresses mean files beside it; see `beside`."""
+    return parse(_bytes_of(path), str(path), base=BESIDE)
+
+
+def beside(entry: Entry) -> str:
+    """The path of an entry's file from the folder of its registry; empty where it is elsewhere."""
+    if not entry.url.startswith(BESIDE):
+        return ""
+    return urllib.parse.unquote(entry.url.removeprefix(BESIDE))
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return {}
+        return path.read_bytes()
     except OSError as error:
         raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
-    return parse(data, str(path), own=True)
 
 
 def parse(data: bytes, source: str, base: str = "", own: bool = False) -> dict[str, Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import Recipe, Spec
 from pleinair.errors import TrainingError
 from pleinair.networks import Seen
-from pleinair.recipes import recipe_to_dict
+from pleinair.recipes import recipe_to_dict, spec_to_dict
 from pleinair.team import Team
 from pleinair.weights import Weights
 
@@ -161,11 +162,17 @@ class Session:
             networks.painting_generator.load_state_dict(values)
 
     def _expect(self, generator: Spec) -> None:
-        if generator != self.recipe.generator:
-            raise TrainingError(
-                f"what the run is to begin with has another generator ({generator}); "
-                f"{self.recipe.generator} is expected: choose its recipe."
-            )
+        if generator == self.recipe.generator:
+            return
+        found, expected = spec_to_dict(generator), spec_to_dict(self.recipe.generator)
+        differs = [key for key in found if key != "kind" and found[key] != expected.get(key)]
+        if found["kind"] != expected["kind"]:
+            differs = ["kind"]
+        table = "; ".join(f"{key} = {json.dumps(found[key])}" for key in differs)
+        raise TrainingError(
+            f"what the run is to begin with has another generator than recipe {self.recipe.name}; "
+            f"choose its recipe, or a recipe file whose [generator] has {table}."
+        )
 
 
 def _moved(pool: list[Seen], device: torch.device | str) -> list[Seen]:

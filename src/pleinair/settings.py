@@ -197,6 +197,7 @@ class HubSettings:
 
     bytes: int = 2 * 2**30  # of a painter's file; the largest known has 218 MB
     registry_bytes: int = 2**20
+    unreached_tries: int = 2  # of a server that does not answer: whoever paints is waiting
     words: int = 300  # characters of a title, a licence and so on
     cache_format: int = 1  # of painters in the cache; another number, and they are made anew
     sheet_side: int = 256  # pixels of the pictures on a published sheet
@@ -392,6 +393,8 @@ PICTURE_SUFFIXES = frozenset(
         ".hif",
     ]
 )
+# Of other programs' weights, and of ours before they are exported.
+WEIGHT_SUFFIXES = frozenset([".h5", ".keras", ".pth", ".pt", ".ckpt", ".safetensors"])
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])
 PIXEL_CONTRACT = "float32 NCHW, RGB in sRGB, [-1, 1]"
 # Where others have channels last, or pictures as they are shown.

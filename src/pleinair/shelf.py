@@ -15,7 +15,15 @@ from pleinair.easel import Share
 from pleinair.errors import PainterError, PleinairError
 from pleinair.ledger import Mark, mark_of
 from pleinair.painter import Painter
-from pleinair.settings import FOLDERS, PAINT, PAINT_OPTIONS, SERVE, PaintOptions, ServeSettings
+from pleinair.settings import (
+    FOLDERS,
+    PAINT,
+    PAINT_OPTIONS,
+    SERVE,
+    WEIGHT_SUFFIXES,
+    PaintOptions,
+    ServeSettings,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +77,7 @@ class Shelf:
         self._looked = float("-inf")
         self._known: dict[Path, tuple[Mark, Title | None]] = {}
         self._titles: dict[str, Title] = {}
+        self._told: set[Path] = set()  # of what was passed by
         self._loaded: OrderedDict[tuple[Path, Mark | None, Share], Painter] = OrderedDict()
         self._look()
         mine = [one for one in self._titles.values() if one.path and one.path.parent == folder]
@@ -137,6 +146,7 @@ class Shelf:
         paths = list(hub.at_hand().values())
         if self._folder is not None:
             paths += sorted(self._folder.glob("*.onnx"))
+            self._pass_by(self._folder)
         if self._file is not None:
             paths.append(self._file)
         titles = {}
@@ -156,6 +166,13 @@ class Shelf:
         )
         default = self._name if self._name in titles else self._first(titles)
         self._titles = {name: replace(one, default=name == default) for name, one in titles.items()}
+
+    def _pass_by(self, folder: Path) -> None:
+        """Tell, once each, of weights that would have to be converted at every start."""
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in WEIGHT_SUFFIXES and path not in self._told:
+                self._told.add(path)
+                _log.warning("passed by: %s; `pleinair import` makes an .onnx file of it", path)
 
     def _first(self, titles: dict[str, Title]) -> str:
         mine = [n for n, one in titles.items() if one.path and one.path.parent == self._folder]

@@ -24,13 +24,25 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pleinair import download, files, foreign, huggingface, identify, nameplate, places
+from pleinair import (
+    download,
+    files,
+    foreign,
+    huggingface,
+    identify,
+    nameplate,
+    places,
+    registry,
+)
 from pleinair.download import Progress, silent
-from pleinair.errors import DataError, MissingExtraError, PainterError
+from pleinair.errors import DataError, MissingExtraError, PainterError, PleinairError
 from pleinair.registry import Entry
 from pleinair.settings import HUB
 
 Told = Callable[[str], None]
+
+_PARTS = (".part", ".incomplete")  # of downloads to go on with: ours, and those of the Hub
+_RENEWED = "if that is right, add it or its registry again with --force"
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Lock:
     sha256: str
     commit: str = ""  # of hf:// addresses, and the file there
     file: str = ""
+    size: int | None = None  # bytes
 
 
 def find(entry: Entry) -> Path | None:
@@ -71,31 +84,38 @@ def fetch(entry: Entry, told: Told, progress: Progress = silent, renew: bool = F
         return found
     if download.offline():
         raise PainterError(
-            f"{entry.name} is not on this computer and PLEINAIR_OFFLINE is set; unset it, or run "
-            f"`pleinair painters fetch {entry.name}` first."
+            f"{_called(entry)} is not on this computer and PLEINAIR_OFFLINE is set; unset it, or "
+            f"{_add_copy(entry)}."
         )
     room = places.make(places.cache() / "painters", places.CACHE_ADVICE)
-    key = hashlib.sha256(entry.url.encode()).hexdigest()[:16]
+    folder = _coming(entry)
 
     def waiting() -> None:
         told(f"another process is fetching {entry.name}; waiting for it")
 
-    with places.held(room / f".{key}.lock", places.CACHE_ADVICE, waiting):
+    lock = room / f".{folder.name.removeprefix('fetching-')}.lock"
+    with places.held(lock, places.CACHE_ADVICE, waiting):
         found = None if renew else find(entry)
         if found is not None:
             return found
         with files.writing(room, places.CACHE_ADVICE):
-            return _fetched(entry, room / f"fetching-{key}", told, progress, renew)
+            return _fetched(entry, folder, told, progress, renew)
 
 
-def forget(entry: Entry) -> None:
-    """Remove what is kept of an entry, and what its address gave. Raises OutputError."""
+def forget(entry: Entry) -> bool:
+    """Remove what is kept of an entry, and what its address gave; whether there was any.
+
+    Raises OutputError.
+    """
     lock = _lock_of(entry.url)
     sha256 = entry.sha256 or (lock.sha256 if lock else None)
+    was_here = lock is not None or find(entry) is not None
     with files.writing(places.cache(), "remove it yourself"):
         if sha256:
             _drop(entry.name, sha256)
         _lock_path(entry.url).unlink(missing_ok=True)
+        shutil.rmtree(_coming(entry), ignore_errors=True)
+    return was_here
 
 
 def _drop(name: str, sha256: str) -> None:
@@ -117,7 +137,13 @@ def small_file(url: str, most: int) -> bytes:
     """The bytes of a file on the network, which are not kept. Raises PainterError, OutputError."""
     with tempfile.TemporaryDirectory(prefix="pleinair-") as folder:
         try:
-            download.fetch(url, Path(folder) / "file", most=most, room=places.CACHE_ADVICE)
+            download.fetch(
+                url,
+                Path(folder) / "file",
+                most=most,
+                room=places.CACHE_ADVICE,
+                unreached_tries=HUB.unreached_tries,
+            )
         except DataError as error:
             raise PainterError(str(error)) from error
         return (Path(folder) / "file").read_bytes()
@@ -127,6 +153,12 @@ def locked(entry: Entry) -> str | None:
     """The SHA-256 that an entry's file has, or had the first time."""
     lock = _lock_of(entry.url)
     return entry.sha256 or (lock.sha256 if lock else None)
+
+
+def size_of(entry: Entry) -> int | None:
+    """Bytes of the file that would be fetched, as it was told, or was the last time."""
+    lock = _lock_of(entry.url)
+    return entry.size or (lock.size if lock else None)
 
 
 def converted(path: Path, entry: Entry) -> bytes:
@@ -173,14 +205,15 @@ def _fetched(entry: Entry, folder: Path, told: Told, progress: Progress, renew: 
         raise PainterError(_another_hash(entry, sha256, expected))
     try:
         painter = converted(source, entry)
-    except PainterError:
+    except PainterError as error:
         shutil.rmtree(folder, ignore_errors=True)  # or the next try would take it for good
-        raise
+        # The file is gone; what people know is where it came from.
+        raise PainterError(str(error).replace(str(source), entry.url)) from error
     path = _put(entry, sha256, painter)
     if lock is None or renew:
         before = _lock_of(entry.url)
         where = (remote.commit, remote.file) if remote else ("", "")
-        _keep(Lock(entry.url, sha256, *where))
+        _keep(Lock(entry.url, sha256, *where, source.stat().st_size))
         if before and before.sha256 != sha256:
             _drop(entry.name, before.sha256)
         told(_remembered(entry, sha256, bool(expected), before))
@@ -196,23 +229,30 @@ def _downloaded(
     progress: Progress,
 ) -> Path:
     places.make(folder, places.CACHE_ADVICE)
-    if remote is not None:
-        return huggingface.download(remote, folder, progress)
     # Its name may say which way a network goes, so that it is kept as far as a disk allows.
     target = folder / (re.sub(r"[^\w.-]", "_", name).lstrip(".")[-100:] or "painter")
-    if not target.is_file():  # whole, but an extra was missing to read it
-        try:
+    try:
+        if remote is not None:
+            return huggingface.download(remote, folder, progress)
+        if not target.is_file():  # whole, but an extra was missing to read it
             download.fetch(
                 entry.url,
                 target,
                 entry.size,
                 progress=progress,
-                help_="or get the file elsewhere and `pleinair painters add` it",
                 most=HUB.bytes,
                 room=places.CACHE_ADVICE,
+                instead=_add_copy(entry),
+                unreached_tries=HUB.unreached_tries,
             )
-        except DataError as error:
+    except PleinairError as error:
+        if not any(one.stat().st_size for one in folder.rglob("*") if one.suffix in _PARTS):
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, download.OtherFileError):
+            raise PainterError(f"{str(error).removesuffix('.')}; {_RENEWED}.") from error
+        if isinstance(error, DataError):
             raise PainterError(str(error)) from error
+        raise
     return target
 
 
@@ -250,8 +290,23 @@ def _check_extras(name: str) -> None:
         raise MissingExtraError(f"reading {name} needs pip install 'pleinair[{extras}]'.")
 
 
+def _called(entry: Entry) -> str:
+    """What the user calls it: an address that has no name goes by itself."""
+    return entry.url if entry.origin == entry.url else entry.name
+
+
+def _add_copy(entry: Entry) -> str:
+    """What to do where a painter cannot be fetched."""
+    published = registry.shipped().get(entry.name) == entry
+    force = "" if published or entry.origin == entry.url else " --force"
+    return f"add a copy that you have: `pleinair painters add {entry.name} FILE{force}`"
+
+
 def _announced(entry: Entry) -> str:
-    size = f"{entry.size / 1e6:,.1f} MB" if entry.size else "size not known"
+    before = size_of(entry)
+    size = f"{before / 1e6:,.1f} MB" if before else "size not known"
+    if before and not entry.size:
+        size += " before"
     licence = entry.licence or "not stated"
     return f"fetching {entry.name} from {entry.url} ({size}; licence: {licence})"
 
@@ -270,9 +325,11 @@ def _remembered(entry: Entry, sha256: str, known: bool, before: Lock | None) -> 
 
 def _another_hash(entry: Entry, found: str, expected: str) -> str:
     if entry.sha256:
-        advice = "it is another file than the one that was meant, so that it was not kept"
+        advice = (
+            f"it is another file than the one that was meant, so that it was not kept; {_RENEWED}"
+        )
     else:
-        advice = f"if that is right, `pleinair painters fetch {entry.name} --renew` accepts it"
+        advice = f"if that is right, `pleinair painters fetch {_called(entry)} --renew` accepts it"
     return f"{entry.url} has the SHA-256 {found} now, not {expected}; {advice}."
 
 
@@ -281,6 +338,12 @@ def _another_hash(entry: Entry, found: str, expected: str) -> str:
 
 def _folder(sha256: str) -> Path:
     return places.cache() / "painters" / f"{HUB.cache_format}-{sha256[:32]}"
+
+
+def _coming(entry: Entry) -> Path:
+    """Where a download lies until it is whole."""
+    key = hashlib.sha256(entry.url.encode()).hexdigest()[:16]
+    return places.cache() / "painters" / f"fetching-{key}"
 
 
 def _lock_path(url: str) -> Path:

@@ -50,6 +50,9 @@ def get(
         tasks = {what: progress.add_task(what, visible=False) for what in datasets.STAGES}
 
         def told(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                progress.console.print(what, markup=False, highlight=False, soft_wrap=True)
+                return
             progress.update(tasks[what], completed=done, total=total, visible=True)
 
         got = datasets.get(wanted, folder, force, told)

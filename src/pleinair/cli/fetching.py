@@ -29,7 +29,10 @@ def watched(
         def told(text: str) -> None:
             bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-        def progress(_what: str, done: int, total: int | None) -> None:
+        def progress(what: str, done: int, total: int | None) -> None:
+            if what != "downloading":
+                told(what)
+                return
             bar.update(task, completed=done, total=total, visible=True)
 
         return fetch(told, progress)

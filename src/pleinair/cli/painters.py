@@ -11,10 +11,12 @@ from cyclopts import App, Parameter
 
 from pleinair.cli.fetching import watched
 from pleinair.cli.terminal import say
-from pleinair.errors import UsageError
+from pleinair.errors import PainterError, UsageError
+from pleinair.registry import plain
 
 if TYPE_CHECKING:
     from pleinair.catalogue import Known, Listed
+    from pleinair.registry import Entry
 
 painters = App(
     name="painters",
@@ -23,6 +25,7 @@ painters = App(
     help_formatter="default",
 )
 
+_NOT_STATED = "not stated"
 _Json = Annotated[bool, Parameter(name="--json", negative=())]
 _Flag = Annotated[bool, Parameter(negative=())]
 
@@ -43,7 +46,9 @@ def list_(*, as_json: _Json = False) -> int:
         print(json.dumps([_plain(one) for one in found], indent=2))
         return 0
     rows = [("NAME", "TITLE", "LICENCE", "SIZE", "WHERE")]
-    rows += [(one.name, one.title, one.licence or "?", _size(one), one.where) for one in found]
+    rows += [
+        (one.name, one.title, one.licence or _NOT_STATED, _size(one), one.where) for one in found
+    ]
     widths = [min(40, max(len(row[column]) for row in rows)) for column in range(5)]
     for row in rows:
         cells = [_cut(text, width).ljust(width) for text, width in zip(row, widths, strict=True)]
@@ -70,7 +75,7 @@ def info(painter: Annotated[str, Parameter(name="PAINTER")], /, *, as_json: _Jso
         print(json.dumps(_plain(known), indent=2))
     else:
         for key, value in _facts(known):
-            print(f"{key + ':':14}{value}")
+            print(f"{key + ':':15}{value}")
     return 0
 
 
@@ -91,9 +96,10 @@ def add(
     Parameters
     ----------
     name
-        How to call it; or alone the address of a registry, all of whose painters are added.
+        How to call it. SOURCE alone is called by its file's name; of a registry alone all is added.
     source
-        https://..., hf://owner/name, the address of a registry .toml that has it, or a file.
+        https://..., hf://owner/name, a file, or the address or file of a registry .toml that has
+        it; the painter of a registry with just one may have any name.
     sha256
         What its file must have; else what the first download has is kept and must stay so.
     title
@@ -106,17 +112,19 @@ def add(
         Replace what has this name.
     """
     from pleinair import hub
-    from pleinair.registry import Entry, check_sha256, plain
+    from pleinair.registry import Entry, check_sha256
 
     place = name if source is None else source
-    if "://" in place and place.endswith(".toml"):
-        added = hub.add_registry(place, None if source is None else name, force)
+    if place.endswith(".toml"):
+        added = hub.add_registry(place, None if source is None else name, force, say)
         for entry in added:
             print(entry.name)
-        say(f"{len(added)} added; each is fetched when it is first used.")
+            _tell_place(entry)
+        later = "; each is fetched when it is first used" if "://" in place else ""
+        say(f"{len(added)} added{later}.")
         return 0
     if source is None:
-        raise UsageError(f"{name} has no source; give an address, hf://owner/name or a file.")
+        name, source = _name_of(place), place
     known = check_sha256(sha256) if sha256 else None
     entry = Entry(
         name,
@@ -128,12 +136,36 @@ def add(
     )
     entry = hub.add(name, source, entry, force)
     print(entry.name)
+    _tell_place(entry)
     if entry.url and entry.sha256 is None:
         say(
             "No SHA-256 is known for it: what the first download has is kept, and another one is "
             "refused from then on."
         )
     return 0
+
+
+def _name_of(place: str) -> str:
+    from pleinair import hub
+
+    if "://" not in place and not Path(place).exists():
+        raise UsageError(f"{place} has no source; give an address, hf://owner/name or a file.")
+    try:
+        return hub.name_of(place)
+    except PainterError as error:
+        raise UsageError(
+            f"{place} gives no name to call it by; use `pleinair painters add NAME {place}`."
+        ) from error
+
+
+def _tell_place(entry: Entry) -> None:
+    from pleinair import registry
+
+    if entry.name in registry.shipped():
+        say(
+            f"{entry.name} is yours now, in place of the published one; `pleinair painters remove "
+            f"{entry.name}` gives that back."
+        )
 
 
 @painters.command
@@ -154,6 +186,7 @@ def fetch(
     """
     from pleinair import hub
 
+    hub.check_named(names)
     for name in names:
         print(watched(lambda told, bar, name=name: hub.fetch(name, told, bar, renew)))  # type: ignore[misc]
     return 0
@@ -171,11 +204,18 @@ def remove(
     names
         Names of painters, or hf://owner/name.
     """
-    from pleinair import hub
+    from pleinair import hub, registry
 
+    hub.check_named(names)
     for name in names:
         gone = hub.remove(name)
-        say(f"{name} is forgotten." if gone else f"what was fetched of {name} is removed.")
+        if gone == "entry":
+            back = "; the published one has its name again" if name in registry.shipped() else ""
+            say(f"{name} is forgotten{back}.")
+        elif gone == "file":
+            say(f"what was fetched of {name} is removed.")
+        else:
+            say(f"nothing of {name} was here.")
     return 0
 
 
@@ -261,7 +301,7 @@ def _facts(known: Known) -> list[tuple[str, str]]:
         ("name", one.name),
         ("title", one.title),
         ("about", one.about),
-        ("licence", one.licence or "not stated"),
+        ("licence", one.licence or _NOT_STATED),
         ("where", f"{one.where}, {one.path}" if one.path else one.where),
         ("address", one.url),
         ("origin", one.origin),
@@ -273,9 +313,29 @@ def _facts(known: Known) -> list[tuple[str, str]]:
         ("made from", made_from),
     ]
     if known.card:
-        facts.append(("learned from", str(known.card.get("data") or "not stated")))
-        facts.append(("exported", str(known.card.get("exported") or "")))
+        facts += _recorded(known.card)
     return [(key, value) for key, value in facts if value]
+
+
+def _recorded(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the card says of how a painter came to be."""
+    from pleinair.foreign.ways import WORDS
+
+    said = {key: plain(str(value)) for key, value in card.items() if value}
+    source = [said.get("origin", ""), said.get("format", "")]
+    if "network" in said:
+        source.append(f"network {said['network']}")
+    imported = "imported" in said
+    return [
+        ("imported from", ", ".join(filter(None, source)) if imported else ""),
+        ("format", "" if imported else said.get("format", "")),
+        ("its SHA-256", said.get("sha256", "") if imported else ""),
+        ("imported on", said.get("imported", "")),
+        ("way", WORDS.get(said.get("way"), "")),  # type: ignore[call-overload]
+        ("values", said.get("values", "")),
+        ("learned from", said.get("data", _NOT_STATED)),
+        ("exported", said.get("exported", "")),
+    ]
 
 
 def _size(one: Listed) -> str:

@@ -11,6 +11,11 @@ from pathlib import Path
 
 from pleinair.foreign import Way
 
+WORDS: dict[Way, str] = {
+    "painting": "photo to painting",
+    "photo": "painting to photo",
+    "unknown": "which way it goes its names do not say",
+}
 _PHOTO = "photos?|pictures?|real|landscapes?|flickr"
 _PAINTING = (
     "monets?|claude|paintings?|art|artworks?|style|vangogh|gogh|vincent|cezanne|ukiyoe|ukiyo"
