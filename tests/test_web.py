@@ -659,7 +659,7 @@ def test_painters_of_a_folder_come_and_go(tmp_path, caplog):
         (tmp_path / "broken.onnx").write_bytes(b"not a network")
         assert names() == ["monet", "mine"]
         assert names() == ["monet", "mine"]
-        assert caplog.text.count("broken.onnx is not a painter") == 1
+        assert caplog.text.count("broken.onnx is a text file") == 1
         caplog.clear()
         (tmp_path / "broken.onnx").write_bytes(monet)
         assert names() == ["monet", "broken", "mine"]
