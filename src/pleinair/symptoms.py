@@ -300,7 +300,7 @@ def _frame(seen: Evidence) -> Finding:
 
 def _size(seen: Evidence) -> Finding:
     if seen.larger is None:
-        return Finding("size", "ok", "it takes one size only; photos are shrunk and enlarged.")
+        return Finding("size", "ok", "it takes one size only; others are painted in such parts.")
     small, large = (
         np.mean(pixels, axis=(0, 1)) for pixels in (seen.paintings["landscape"], seen.larger)
     )
