@@ -185,7 +185,7 @@ def _facts(
         "modes": (
             "two: statistics can be given, so that photos of any size are painted in tiles"
             if isinstance(painter.engine, Measuring)
-            else "one: photos beyond the memory or the network's size are painted in parts, or shrunk"
+            else "one: all beyond the memory or the network's size is painted in parts or shrunk"
         ),
         "imported as": f"values of {card['values']}" if card.get("values") else "",
         "pixels": told.get("pixels") or _contract(painter),
