@@ -359,12 +359,12 @@ def test_files_of_others_paint_with_a_word_on_their_limits(tmp_path, capsys):
         Image.fromarray(picture(48, 64)).save(photo)
     assert run("paint", *photos, "--painter", painter) == 0
     captured = capsys.readouterr()
-    assert captured.err.count("takes no statistics") == 2
+    assert captured.err.count("takes 32x32 pixels; a photo of 64x48 is painted in such parts") == 2
     assert captured.out.split() == [str(tmp_path / f"{name}.other.png") for name in "ab"]
     assert look(tmp_path / "a.other.png").size == (64, 48)
     assert run("paint", *photos, "--painter", painter, "--json", "--force") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert all("painted at 32x24" in line["note"] for line in lines)
+    assert all("painted in such parts" in line["note"] for line in lines)
 
 
 def test_a_photo_that_takes_more_memory_than_was_given_is_named(tmp_path, capsys):

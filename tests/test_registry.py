@@ -55,6 +55,22 @@ def small() -> tuple[dict[str, torch.Tensor], bytes]:
 # --- registries -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothere.pth", "does not exist"),
+        ("here/nothere", "does not exist"),
+        ("nothere", "is unknown"),
+        ("a.mlpackage", "Core ML package"),
+    ],
+)
+def test_what_is_no_painter_of_this_computer(name, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mlpackage").mkdir()
+    with pytest.raises(PainterError, match=words):
+        hub.find(name)
+
+
 def test_the_published_painters_are_those_of_their_authors_script():
     known = registry.shipped()
     assert len(known) == 18

@@ -15,7 +15,7 @@ from pleinair import files, huggingface, places, registry, stock
 from pleinair.download import Progress, silent
 from pleinair.errors import OutputError, PainterError
 from pleinair.registry import Entry
-from pleinair.settings import HUB
+from pleinair.settings import HUB, WEIGHT_SUFFIXES
 from pleinair.stock import Told
 
 Removed = Literal["entry", "file", "nothing"]
@@ -111,13 +111,16 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
         inside = held(path)
         if inside is not None:
             return inside
+        if path.suffix == ".mlpackage":
+            raise PainterError(f"{path} is a Core ML package, for Macs and phones; give the .onnx.")
         raise PainterError(
             f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
         )
     index = Path(f"{path}.index")
     if text and not path.exists() and index.is_file():
         return index  # a checkpoint goes by what the names of its files begin with
-    if path.suffix == ".onnx" and not path.exists():
+    is_path = len(path.parts) > 1 or path.suffix in (".onnx", *WEIGHT_SUFFIXES)
+    if is_path and not path.exists():
         raise PainterError(f"painter {path} does not exist; check the path.")
     if not path.is_file():
         raise unknown(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,5 +44,6 @@ def import_(
     done = import_painter(source, out, network=network, values=values, licence=licence, force=force)
     for line in done.lines():
         say(line)
+    say(f"it paints with `pleinair paint PHOTO --painter {shlex.quote(str(done.path))}`")
     print(done.path)
     return 0
