@@ -55,7 +55,7 @@ def test_a_painter_by_name_by_run_and_by_file(tmp_path):
         exports.read(run)
     weights.save(shipped, run / "painter.safetensors")
     assert exports.read(run).card == shipped.card
-    with pytest.raises(PainterError, match="unknown"):
+    with pytest.raises(PainterError, match="does not exist"):
         exports.read(tmp_path / "nothing.safetensors")
 
 

@@ -189,7 +189,7 @@ def test_a_painter_that_breaks_is_not_hidden(photos, tmp_path):
         statuses(Painter(broken, LightSpec()), [photos], tmp_path / "out")
     text = tmp_path / "text.onnx"
     text.write_text("not a graph")
-    with pytest.raises(PainterError, match="can be loaded"):
+    with pytest.raises(PainterError, match="is a text file"):
         statuses(text, [photos], tmp_path / "out")
     with pytest.raises(PainterError, match="unknown"):
         statuses("degas", [photos], tmp_path / "out")
