@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pleinair import refusals
 from pleinair.counters import Counters
 from pleinair.refusals import RefusedError
-from pleinair.settings import PAGE_HEADERS, SERVE
+from pleinair.settings import PAGE_HEADERS, SERVE, ServeSettings
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("*",)
@@ -29,7 +29,7 @@ class Guard:
 
     hosts: names under which the server may be asked; ANY for every name. key: that requests to
     /v1 and /metrics have to bring; None: none. methods: those that there are at a path.
-    linger: seconds that a body is taken, and thrown away, after its answer.
+    limits: how long and how much of a body is taken, and thrown away, after its answer.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Guard:
         methods: Callable[[str], list[str]],
         hosts: Sequence[str] = LOOPBACK,
         key: str | None = None,
-        linger: float = SERVE.linger_seconds,
+        limits: ServeSettings = SERVE,
     ) -> None:
         self._app, self._counters, self._methods = app, counters, methods
         self._hosts = {host.lower() for host in hosts}
-        self._key, self._linger = key, linger
+        self._key, self._limits = key, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -82,9 +82,10 @@ class Guard:
                 # Who closes while the other still sends, takes the answer away from them.
                 await send({**message, "more_body": True})
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._linger):
-                        while body_left:
-                            await hear()
+                    async with asyncio.timeout(self._limits.linger_seconds):
+                        thrown = 0
+                        while body_left and thrown <= self._limits.linger_bytes:
+                            thrown += len((await hear()).get("body", b""))
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 

@@ -296,6 +296,7 @@ class ServeSettings:
     body_seconds: float = 60.0  # for its body
     answer_seconds: float = 120.0  # without a byte of an answer being taken
     linger_seconds: float = 2.0  # that a body is still taken, and thrown away, after its answer
+    linger_bytes: int = 128 * 2**20  # of it at most: on a fast line, seconds are gigabytes
     idle_seconds: float = 75.0  # between requests; longer than clients keep connections
     connections: int = 500  # beyond which idle ones are closed
     field_bytes: int = 1000  # of a field of a form that is no file

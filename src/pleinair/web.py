@@ -88,7 +88,7 @@ def make_app(
         methods=lambda path: _methods(app, path),
         hosts=hosts,
         key=key,
-        linger=limits.linger_seconds,
+        limits=limits,
     )
     return app
 
