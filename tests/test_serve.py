@@ -167,7 +167,7 @@ def test_who_is_slow_is_shown_the_door(served):
 
 def test_sigterm_finishes_what_is_painted(served):
     process, port, temporary = served
-    photo = jpeg(800, 700)
+    photo = jpeg(1200, 1000)  # a second or two: time to see it painted
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(post(port, photo))) for _ in range(2)]
     for thread in threads:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from pleinair.errors import PainterError
 from pleinair.guard import ANY
 from pleinair.orders import Orders
 from pleinair.painter import Painter
-from pleinair.settings import PAGE_HEADERS
+from pleinair.policy import PAGE_HEADERS
 from pleinair.web import make_app
 
 from .broken import XMP, bombs, camera_exif, mutated, seeds
@@ -710,15 +711,27 @@ def test_a_painter_of_the_folder_by_name(tmp_path):
         assert shelf.find(None).name == "monet"
 
 
-def test_a_painting_at_work_keeps_its_painter(tmp_path):
+def test_a_painting_at_work_keeps_its_painter(tmp_path, monkeypatch):
     monet = hub.find("monet").read_bytes()
     (tmp_path / "zola.onnx").write_bytes(monet)
     with client("zola", replace(LIMITS, look_again_seconds=0.0), painters=tmp_path) as made:
         orders: Orders = made.app.state.orders
-        job = post(made, jpeg(900, 700), headers=ASYNC).json()
-        until(lambda: orders.at_work)
+        until(lambda: orders.ready)
+        loaded, go, load = threading.Event(), threading.Event(), orders.shelf.load
+
+        def held(*asked: Any) -> Painter:
+            painter = load(*asked)
+            loaded.set()
+            assert go.wait(30)
+            return painter
+
+        monkeypatch.setattr(orders.shelf, "load", held)
+        job = post(made, jpeg(), headers=ASYNC).json()
+        assert loaded.wait(10)
+        assert orders.at_work == 1
         (tmp_path / "zola.onnx").unlink()
         assert [one["name"] for one in made.get("/v1/painters").json()] == ["monet"]
+        go.set()
         place = f"/v1/paintings/{job['id']}"
         until(lambda: made.get(place).json()["state"] == "done")
 

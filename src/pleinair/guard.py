@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pleinair import refusals
 from pleinair.counters import Counters
+from pleinair.policy import PAGE_HEADERS
 from pleinair.refusals import RefusedError
-from pleinair.settings import PAGE_HEADERS, SERVE, ServeSettings
+from pleinair.settings import SERVE, ServeSettings
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("*",)

@@ -23,8 +23,9 @@ from pleinair.config import PainterSpec
 from pleinair.errors import OutputError, PainterError, UsageError
 from pleinair.npm import Told
 from pleinair.painter import Painter
+from pleinair.policy import PAGE_HEADERS, PAGE_POLICY, PAGE_TYPES
 from pleinair.runtime import TwoModes
-from pleinair.settings import PAGE_HEADERS, PAGE_POLICY, PAGE_TYPES, PAINT, SITE
+from pleinair.settings import PAINT, SITE
 
 PAGE = Path(__file__).with_name("page")
 MARK = "pleinair-site.json"

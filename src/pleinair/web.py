@@ -23,8 +23,9 @@ from pleinair.desk import Desk, sentence_of
 from pleinair.guard import LOOPBACK, Guard
 from pleinair.orders import Order, Orders
 from pleinair.painter import Painter
+from pleinair.policy import PAGE_TYPES
 from pleinair.refusals import RefusedError
-from pleinair.settings import PAGE_TYPES, PAINT, PAINT_OPTIONS, SERVE, PaintOptions, ServeSettings
+from pleinair.settings import PAINT, PAINT_OPTIONS, SERVE, PaintOptions, ServeSettings
 from pleinair.shelf import Shelf
 
 PAGE = Path(__file__).parent / "page"
