@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check notebook bench docs clean
 
 demo: .venv/light
 	rm -rf demo && mkdir demo
@@ -19,6 +19,11 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python notebooks/execute.py --check
+
+# From top to bottom, into build/; its runs are taken away again.
+notebook: .venv/dev
+	$(BIN)/python notebooks/execute.py
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py

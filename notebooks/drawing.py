@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image
+from cycler import cycler
 from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ plt.rcParams.update(
         "axes.spines.right": False,
         "axes.edgecolor": INK,
         "text.color": INK,
-        "axes.prop_cycle": plt.cycler(color=[PAINTING, PHOTO, GREEN, "#8a6fa8", "#b08d3c"]),
+        "axes.prop_cycle": cycler(color=[PAINTING, PHOTO, GREEN, "#8a6fa8", "#b08d3c"]),
     }
 )
 
@@ -39,11 +41,16 @@ plt.rcParams.update(
 def show(figure: Figure, alt: str, *, jpeg: bool = False) -> None:
     """Put a figure under its cell, with words for those who cannot see it; JPEG suits pictures."""
     file = io.BytesIO()
-    kind = "jpeg" if jpeg else "png"
-    options: dict[str, Any] = {"quality": 84} if jpeg else {"optimize": True}
-    figure.savefig(file, format=kind, dpi=DPI, bbox_inches="tight", pil_kwargs=options)
+    figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight")
     plt.close(figure)
-    display(Image(data=file.getvalue(), format=kind, alt=alt))  # type: ignore[no-untyped-call]
+    shown = PIL.Image.open(file).convert("RGB")
+    packed = io.BytesIO()
+    if jpeg:
+        shown.save(packed, "jpeg", quality=82)
+    else:  # a diagram has few colours
+        shown.quantize(128, dither=PIL.Image.Dither.NONE).save(packed, "png", optimize=True)
+    kind = "jpeg" if jpeg else "png"
+    display(Image(data=packed.getvalue(), format=kind, alt=alt))  # type: ignore[no-untyped-call]
 
 
 def free_folder(place: Path) -> Path:
@@ -66,20 +73,23 @@ def picture_rows(
     cmap: str = "gray",
 ) -> Figure:
     """Rows of as many pictures each: (H, W, 3) uint8, or (H, W) in shades. titles stand on top."""
-    columns = len(rows[0])
-    shapes = [picture.shape for picture in rows[0]]
-    ratios = [shape[1] / shape[0] for shape in shapes]
-    tall = width / sum(ratios)
-    figure = plt.figure(figsize=(width, tall * len(rows) + 0.3 * bool(titles)))
-    grid = figure.add_gridspec(len(rows), columns, width_ratios=ratios, wspace=0.03, hspace=0.03)
+    gap, above, left = 0.06, 0.26 if titles else 0.0, 0.25 if labels else 0.0  # inches
+    ratios = [picture.shape[1] / picture.shape[0] for picture in rows[0]]
+    tall = (width - left - gap * (len(ratios) - 1)) / sum(ratios)
+    height = above + len(rows) * tall + (len(rows) - 1) * gap
+    figure = plt.figure(figsize=(width, height))
     for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            axis = bare(figure.add_subplot(grid[i, j]))
-            axis.imshow(picture, cmap=cmap, aspect="auto")
+        bottom = height - above - (i + 1) * tall - i * gap
+        start = left
+        for j, (picture, ratio) in enumerate(zip(row, ratios, strict=True)):
+            place = (start / width, bottom / height, tall * ratio / width, tall / height)
+            axis = bare(figure.add_axes(place))
+            axis.imshow(picture, cmap=cmap, aspect="auto", interpolation="nearest")
             if i == 0 and titles:
                 axis.set_title(titles[j])
             if j == 0 and labels:
                 axis.set_ylabel(labels[i])
+            start += tall * ratio + gap
     return figure
 
 

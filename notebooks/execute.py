@@ -15,7 +15,6 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import jupytext
 import nbformat
@@ -41,7 +40,8 @@ def difference() -> str | None:
     """Where the notebook is not what its script says, in a sentence; None where it is."""
     if not NOTEBOOK.is_file():
         return f"{NOTEBOOK.name} is missing"
-    written, kept = cells(jupytext.read(SCRIPT)), cells(nbformat.read(NOTEBOOK, as_version=4))
+    kept_notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    written, kept = cells(jupytext.read(SCRIPT)), cells(kept_notebook)
     if written == kept:
         return None
     pairs = enumerate(zip(written, kept, strict=False))
@@ -57,7 +57,12 @@ def executed(notebook: Notebook) -> Notebook:
     Raises nbclient's CellExecutionError where a cell fails, SystemExit where one warns.
     """
     before = set(RUNS.glob("*"))
-    client = NotebookClient(notebook, timeout=CELL_SECONDS, resources=_inside(HERE))
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        resources={"metadata": {"path": str(HERE)}},
+        extra_arguments=["--IPKernelApp.log_level=40"],  # it is this computer that listens
+    )
     try:
         client.execute()
     finally:
@@ -68,10 +73,6 @@ def executed(notebook: Notebook) -> Notebook:
             if output.get("name") == "stderr":
                 sys.exit(f"cell {number} warns: {output.text}")
     return notebook
-
-
-def _inside(folder: Path) -> dict[str, Any]:
-    return {"metadata": {"path": str(folder)}}
 
 
 def told(notebook: Notebook) -> None:
@@ -111,7 +112,7 @@ def main() -> None:
     told(notebook)
     target = NOTEBOOK if "--keep" in sys.argv else BUILD
     target.parent.mkdir(exist_ok=True)
-    nbformat.write(tidy(notebook), target)
+    nbformat.write(tidy(notebook), target)  # type: ignore[no-untyped-call]
     shown = target.relative_to(HERE.parent)
     print(f"{shown}: {time.perf_counter() - began:.0f} s, {target.stat().st_size / 1e6:.2f} MB")
 

@@ -30,7 +30,8 @@
 #
 # It runs from top to bottom in two to three minutes on two cores, needs no GPU and no network, and
 # everything it shows is computed here unless the text says otherwise. You should know a little
-# Python, and what a convolution is. Install what it needs, in the root of the repository, and open it:
+# Python, and what a convolution is. Install what it needs, in the root of the repository, and open
+# it:
 #
 # ```sh
 # pip install '.[notebook]'
@@ -82,7 +83,7 @@ print("PyTorch", torch.__version__, "on", torch.get_num_threads(), "threads")
 
 # %%
 monet = Painter.load("monet")
-photo_pixels = images.read_small(SAMPLES / "island.jpg", 400)
+photo_pixels = images.read_small(SAMPLES / "island.jpg", 560)
 figure = drawing.picture_rows(
     [[photo_pixels, monet.paint(photo_pixels)]], titles=["photo", "painting"], width=11
 )
@@ -112,9 +113,9 @@ show(drawing.gan(), "Noise goes through the generator; the discriminator judges 
 # $$\min_G \max_D \;\; \mathbb{E}_{x \sim \mathrm{data}}[\log D(x)]
 # + \mathbb{E}_{z \sim \mathrm{noise}}[\log(1 - D(G(z)))]$$
 #
-# In practice the generator maximises $\log D(G(z))$ instead (section 3 there): it pulls the same way,
-# and does not vanish while $D$ still wins easily. Both sides are then *binary cross-entropy*, with the
-# answer 1 for real and 0 for fake.
+# In practice the generator maximises $\log D(G(z))$ instead (section 3 there): it pulls the same
+# way, and does not vanish while $D$ still wins easily. Both sides are then *binary cross-entropy*,
+# with the answer 1 for real and 0 for fake.
 #
 # A real one, small enough to watch. The data are points on a ring of eight spots; generator and
 # discriminator have three layers each.
@@ -181,9 +182,9 @@ hasty = tiny_gan(rates=(2e-3, 2e-4), moments=[150, 300, 450, 600])
 # fast. Points are drawn to where the discriminator is blue, it turns red where too many are, and in
 # the end the two are nearly in balance.
 #
-# Lower row: the same, but the generator learns ten times faster than the discriminator. It finds one
-# place that passes, sends everything there, and moves on when it is caught. This is *mode collapse*:
-# each fake is fine, and all are the same.
+# Lower row: the same, but the generator learns ten times faster than the discriminator. It finds
+# one place that passes, sends everything there, and moves on when it is caught. This is *mode
+# collapse*: each fake is fine, and all are the same.
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(10, 5.2), layout="constrained")
@@ -198,21 +199,23 @@ for row, (name, seen) in zip(axes, (("in balance", fair), ("collapse", hasty)), 
         )
         axis.plot(*truth.T, "x", color="black", markersize=3, markeredgewidth=0.6, alpha=0.6)
         axis.plot(*fakes.T, ".", color="#1d1d1d", markersize=3)
-show(figure, "Fakes move onto the ring; with a hasty generator they all sit in one place")
+show(figure, "Fakes move onto the ring; with a hasty generator all are in one place", jpeg=True)
 
 # %% [markdown]
-# **Exercise.** Give the discriminator the higher rate, `(2e-4, 2e-3)`. Who wins, and what becomes of
-# the generator's gradient? Then count how many of the eight spots have at least ten fakes nearby.
+# **Exercise.** Give the discriminator the higher rate, `(2e-4, 2e-3)`. Who wins, and what becomes
+# of the generator's gradient? Then count how many of the eight spots have at least ten fakes
+# nearby.
 
 # %% [markdown]
 # ## 3. What is new in CycleGAN
 #
-# A GAN whose input is a photo instead of noise would make *some* painting of it, but why one of this
-# photo? With pairs (this photo, its painting) one could compare, as
-# [pix2pix](https://arxiv.org/abs/1611.07004) does. Nobody has those pairs: Monet left no photographs.
+# A GAN whose input is a photo instead of noise would make *some* painting of it, but why one of
+# this photo? With pairs (this photo, its painting) one could compare, as
+# [pix2pix](https://arxiv.org/abs/1611.07004) does. Nobody has those pairs: Monet left no
+# photographs.
 #
-# [Zhu et al. 2017](https://arxiv.org/abs/1703.10593) need only two piles of pictures, *unpaired*. Their
-# idea: learn both ways at once, and ask that going there and back changes nothing.
+# [Zhu et al. 2017](https://arxiv.org/abs/1703.10593) need only two piles of pictures, *unpaired*.
+# Their idea: learn both ways at once, and ask that going there and back changes nothing.
 
 # %%
 show(drawing.cycle(), "Two mappings between two domains, and the cycles forward and backward")
@@ -225,10 +228,10 @@ show(drawing.cycle(), "Two mappings between two domains, and the cycles forward 
 # | $D_Y$ | `painting_discriminator` | is this a painting by Monet? |
 # | $D_X$ | `photo_discriminator` | is this a photograph? |
 #
-# Each generator plays a GAN's game against the discriminator of the domain it paints into. On top of
-# that comes *cycle consistency* (equation 2 of the paper): **forward**, a photo that becomes a
-# painting must come back as that photo; **backward**, a painting that becomes a photo must come back
-# as that painting.
+# Each generator plays a GAN's game against the discriminator of the domain it paints into. On top
+# of that comes *cycle consistency* (equation 2 of the paper): **forward**, a photo that becomes a
+# painting must come back as that photo; **backward**, a painting that becomes a photo must come
+# back as that painting.
 #
 # $$\mathcal{L}_{\mathrm{cyc}}(G, F) = \mathbb{E}_x \lVert F(G(x)) - x \rVert_1
 # + \mathbb{E}_y \lVert G(F(y)) - y \rVert_1$$
@@ -243,8 +246,8 @@ show(drawing.cycle(), "Two mappings between two domains, and the cycles forward 
 # ## 4. Data
 #
 # The tutorial takes 300 paintings and 300 photographs. This notebook ships 24 paintings by Monet
-# ([credits](paintings/CREDITS.md)) and the five sample photos: enough to see everything work, too few to
-# learn a style. `Pictures` is a place with pictures, whatever their kind and size.
+# ([credits](paintings/CREDITS.md)) and the five sample photos: enough to see everything work, too
+# few to learn a style. `Pictures` is a place with pictures, whatever their kind and size.
 
 # %%
 from pleinair.data import Pictures, Stream
@@ -257,9 +260,9 @@ figure = drawing.picture_rows([shown[row * 8 : row * 8 + 8] for row in range(3)]
 show(figure, "The 24 paintings that the notebook ships", jpeg=True)
 
 # %% [markdown]
-# A `Stream` is an endless shuffled series of batches: resized, cropped to a square, perhaps flipped,
-# as the *recipe* says. A recipe is a complete training configuration; `lab` is the tutorial's. Each
-# domain has a stream of its own, since nothing is paired.
+# A `Stream` is an endless shuffled series of batches: resized, cropped to a square, perhaps
+# flipped, as the *recipe* says. A recipe is a complete training configuration; `lab` is the
+# tutorial's. Each domain has a stream of its own, since nothing is paired.
 #
 # Inside, pictures are float32 tensors of shape (batch, channels, height, width) with values in
 # $[-1, 1]$, because the generator ends in a $\tanh$.
@@ -268,7 +271,10 @@ show(figure, "The 24 paintings that the notebook ships", jpeg=True)
 from pleinair.config import RECIPES
 
 lab = RECIPES["lab"]
-photo_stream, painting_stream = Stream(photos, lab, seed=(0, 0)), Stream(paintings, lab, seed=(0, 1))
+photo_stream, painting_stream = (
+    Stream(photos, lab, seed=(0, 0)),
+    Stream(paintings, lab, seed=(0, 1)),
+)
 photo = torch.from_numpy(photo_stream.next_batch())
 painting = torch.from_numpy(painting_stream.next_batch())
 print("a photo:", tuple(photo.shape), photo.dtype, f"{photo.min():.2f} to {photo.max():.2f}")
@@ -285,22 +291,24 @@ x = torch.from_numpy(images.to_batch(castle))
 print("and back:", np.abs(pixels(x).astype(int) - castle).max(), "levels of difference")
 
 # %% [markdown]
-# **Exercise.** Draw three batches from `photo_stream` and show them. Why does the paper resize to 286
-# pixels and then cut 256 at random, and flip half of the pictures? (`RECIPES["paper"]`)
+# **Exercise.** Draw three batches from `photo_stream` and show them. Why does the paper resize to
+# 286 pixels and then cut 256 at random, and flip half of the pictures? (`RECIPES["paper"]`)
 
 # %% [markdown]
 # ## 5. The networks
 #
 # ### Downsampling block
 #
-# A convolution of stride 2 halves the picture's sides and, with more filters, turns "what colour" into
-# "what is here". *Instance norm* ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)) then brings
-# each channel $c$ of each picture $n$ to mean 0 and variance 1, and gives it a learned scale and shift:
+# A convolution of stride 2 halves the picture's sides and, with more filters, turns "what colour"
+# into "what is here". *Instance norm* ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022))
+# then brings each channel $c$ of each picture $n$ to mean 0 and variance 1, and gives it a learned
+# scale and shift:
 #
 # $$\hat x_{nc} = \gamma_c \frac{x_{nc} - \mu_{nc}}{\sqrt{\sigma_{nc}^2 + \epsilon}} + \beta_c$$
 #
-# A leaky ReLU follows: what is negative is multiplied by 0.3 instead of being cut off. The first block
-# has no norm, since the picture's own brightness and contrast should be seen once.
+# A leaky ReLU follows: what is negative is multiplied by 0.3 instead of being cut off. The first
+# block has no norm, since the picture's own brightness and contrast should be seen once.
+
 
 # %%
 def down_block(inputs: int, outputs: int, *, norm: bool = True) -> nn.Sequential:
@@ -318,8 +326,9 @@ for block in blocks:
 print(" -> ".join(str(tuple(one.shape)) for one in features))
 
 # %% [markdown]
-# Six channels after each block, of a photo of Chenonceau, with weights that are still random. Random
-# filters already see edges of all directions and patches of colour; learning chooses among them.
+# Six channels after each block, of a photo of Chenonceau, with weights that are still random.
+# Random filters already see edges of all directions and patches of colour; learning chooses among
+# them.
 
 # %%
 rows = [drawing.maps_of(one[0].detach().numpy(), 6) for one in features[1:]]
@@ -334,6 +343,7 @@ show(figure, "The photo and six feature maps after one, two and three blocks", j
 # The way back: a *transposed* convolution of stride 2 lays a 4x4 stamp of each input pixel onto the
 # output and doubles the sides. Instance norm, in the first three blocks dropout, and a ReLU follow.
 
+
 # %%
 def up_block(inputs: int, outputs: int, *, dropout: bool = False) -> nn.Sequential:
     """(N, inputs, H, W) to (N, outputs, 2 H, 2 W)."""
@@ -342,22 +352,21 @@ def up_block(inputs: int, outputs: int, *, dropout: bool = False) -> nn.Sequenti
     return nn.Sequential(convolution, norm, nn.Dropout(0.5 if dropout else 0.0), nn.ReLU())
 
 
-stamp = up_block(256, 128)(features[-1])
-print(tuple(features[-1].shape), "->", tuple(stamp.shape))
-figure = drawing.picture_rows(
-    [[*drawing.maps_of(stamp[0].detach().numpy(), 6)]], labels=["64²"], width=9
-)
-show(figure, "Six maps after an upsampling block: the castle is still there, with a fine grid")
+doubled = up_block(256, 128)(features[-1])
+print(tuple(features[-1].shape), "->", tuple(doubled.shape))
+figure = drawing.picture_rows([drawing.maps_of(doubled[0].detach().numpy(), 4)], width=10.3)
+show(figure, "Four maps after an upsampling block: the castle's outline, in a grid", jpeg=True)
 
 # %% [markdown]
-# Do you see the fine grid? It comes from the stamps; [part 10](#Checkerboards) says more.
+# The castle is still there, behind a grid: the stamps show. [Part 10](#Checkerboards) says more.
 #
 # ### Generator
 #
-# Eight blocks down, eight up: 256 pixels become a single one with 512 channels, and grow again. That
-# alone would forget where everything was, so each block on the way up also gets what the block of the
-# same size on the way down had seen: *skip connections*, which make a
-# [U-Net](https://arxiv.org/abs/1505.04597). The package builds it from a *spec*, a few plain numbers:
+# Eight blocks down, eight up: 256 pixels become a single one with 512 channels, and grow again.
+# That alone would forget where everything was, so each block on the way up also gets what the
+# block of the same size on the way down had seen: *skip connections*, which make a
+# [U-Net](https://arxiv.org/abs/1505.04597). The package builds it from a *spec*, a few plain
+# numbers:
 
 # %%
 from pleinair.networks import build_discriminator, build_generator, count_parameters
@@ -397,8 +406,8 @@ show(drawing.u_net(shapes[:8], shapes[8:]), "The U-Net: eight blocks down, eight
 
 # %% [markdown]
 # Bars are blocks (channels below, size in grey, height by logarithm). Nearly all of the 54 million
-# numbers sit where pictures are smallest: kernels of 512 x 512 channels. Is the package's block the one
-# that we wrote above? Give ours its weights and compare:
+# numbers sit where pictures are smallest: kernels of 512 x 512 channels. Is the package's block
+# the one that we wrote above? Give ours its weights and compare:
 
 # %%
 ours, theirs = down_block(64, 128), generator.down[1]
@@ -410,8 +419,8 @@ print("The same block.")
 
 # %% [markdown]
 # And what does the untrained generator paint? Almost nothing: its weights are drawn from
-# $\mathcal{N}(0, 0.02)$, so $\tanh$ stays near 0, which is grey. At the right, the same stretched to
-# its own range.
+# $\mathcal{N}(0, 0.02)$, so $\tanh$ stays near 0, which is grey. At the right, the same stretched
+# to its own range.
 
 # %%
 low, high = untrained.min(), untrained.max()
@@ -426,10 +435,11 @@ show(figure, "A photo, the grey that an untrained generator paints, and that str
 # %% [markdown]
 # ### Discriminator
 #
-# Style is a matter of small parts: a square of 70 pixels is enough to see strokes. So the discriminator
-# is a *PatchGAN* ([Isola et al. 2017](https://arxiv.org/abs/1611.07004), section 3.2.2): it gives no
-# single verdict, but a map of 30x30 *logits*, each for one overlapping patch. Its loss is the mean of
-# all. That needs fewer weights, works at any size, and gives 900 answers a picture.
+# Style is a matter of small parts: a square of 70 pixels is enough to see strokes. So the
+# discriminator is a *PatchGAN* ([Isola et al. 2017](https://arxiv.org/abs/1611.07004), section
+# 3.2.2): it gives no single verdict, but a map of 30x30 *logits*, each for one overlapping patch.
+# Its loss is the mean of all. That needs fewer weights, works at any size, and gives 900 answers a
+# picture.
 
 # %%
 discriminator = build_discriminator(lab.discriminator)
@@ -443,10 +453,10 @@ figure = drawing.patch_gan([(3, 256), *patch_shapes])
 show(figure, "The PatchGAN: five convolutions from 256 pixels to a map of 30 logits a side")
 
 # %% [markdown]
-# Why 70? Walk back from one logit: a convolution with kernel $k$ and stride $s$ makes $r$ pixels out of
-# $(r - 1) s + k$. We can also *ask the network*: the gradient of one logit by the input is zero
-# wherever the logit does not look. (We build it without norms for this; a norm's mean and variance
-# know a little of the whole picture.)
+# Why 70? Walk back from one logit: a convolution with kernel $k$ and stride $s$ makes $r$ pixels
+# out of $(r - 1) s + k$. We can also *ask the network*: the gradient of one logit by the input is
+# zero wherever the logit does not look. (We build it without norms for this; a norm's mean and
+# variance know a little of the whole picture.)
 
 # %%
 reach = 1
@@ -477,9 +487,9 @@ show(figure, "The patch of 70 pixels that one logit sees, and the map of logits"
 # Four losses make a CycleGAN, and all of them fit in a few lines of PyTorch. We compute them on one
 # photo and one painting, then ask the package for the same numbers.
 #
-# From here on the networks are a quarter as wide (`little`), so that a step takes a second and not ten;
-# not a line of the arithmetic depends on it. Dropout is off in this part: it would roll its dice anew
-# for each of us.
+# From here on the networks are a quarter as wide (`little`), so that a step takes a second and not
+# ten, and learn five times as fast; not a line of the arithmetic depends on it. Dropout is off in
+# this part: it would roll its dice anew for each of us.
 
 # %%
 from pleinair.session import Session
@@ -489,6 +499,7 @@ little = replace(
     name="little",
     generator=replace(lab.generator, channels=16),
     discriminator=replace(lab.discriminator, channels=16),
+    generator_rate=1e-3,
 )
 calm = replace(little, generator=replace(little.generator, dropout=0.0))
 session = Session.start(calm, 0, torch.device("cpu"))  # four networks and their optimisers
@@ -508,8 +519,8 @@ with torch.no_grad():
 #
 # $$\mathrm{BCE}(l, a) = -\,\mathbb{E}\,[\,a \log \sigma(l) + (1 - a) \log(1 - \sigma(l))\,]$$
 #
-# The generator wants its fakes to be called real. The discriminator wants both answers right, and its
-# loss is *halved* (section 4 of the paper), which slows it against the generator:
+# The generator wants its fakes to be called real. The discriminator wants both answers right, and
+# its loss is *halved* (section 4 of the paper), which slows it against the generator:
 #
 # $$\mathcal{L}_G = \mathrm{BCE}(D(G(x)), 1), \qquad
 # \mathcal{L}_D = \tfrac{1}{2}\,[\,\mathrm{BCE}(D(y), 1) + \mathrm{BCE}(D(G(x)), 0)\,]$$
@@ -532,12 +543,15 @@ with torch.no_grad():
     torch.testing.assert_close(deceive_painting, package)
     package = losses.discriminator_loss("bce", D_painting(painting), D_painting(fake_painting))
     torch.testing.assert_close(tell_painting, package)
-print(f"to deceive: {deceive_painting:.4f}, to tell: {tell_painting:.4f}; chance is {np.log(2):.4f}")
+print(
+    f"to deceive: {deceive_painting:.4f}, to tell: {tell_painting:.4f}; chance is {np.log(2):.4f}"
+)
 
 # %% [markdown]
-# **Cycle-consistency loss** (equation 2): the mean absolute difference of what went out and what came
-# back, both ways, weighted by $\lambda = 10$. **Identity loss** (section 5.2): a painting is one already,
-# so $G$ should leave it alone, and $F$ a photo. It keeps colours in place, and weighs $0.5 \lambda$.
+# **Cycle-consistency loss** (equation 2): the mean absolute difference of what went out and what
+# came back, both ways, weighted by $\lambda = 10$. **Identity loss** (section 5.2): a painting is
+# one already, so $G$ should leave it alone, and $F$ a photo. It keeps colours in place, and weighs
+# $0.5 \lambda$.
 #
 # $$\mathcal{L}_{\mathrm{id}}(G, F) = \mathbb{E}_y \lVert G(y) - y \rVert_1
 # + \mathbb{E}_x \lVert F(x) - x \rVert_1$$
@@ -554,9 +568,9 @@ identity = identity_painting + identity_photo
 print(f"cycle: {cycle:.4f}, identity: {identity:.4f}; both fall as the generators learn to copy")
 
 # %% [markdown]
-# **All together.** Each generator minimises its own adversarial and identity loss and the whole cycle.
-# `train_step` is the package's step: it computes all this, moves all four networks once, and returns what
-# the losses were. They are ours:
+# **All together.** Each generator minimises its own adversarial and identity loss and the whole
+# cycle. `train_step` is the package's step: it computes all this, moves all four networks once,
+# and returns what the losses were. They are ours:
 
 # %%
 from pleinair.step import train_step
@@ -576,18 +590,18 @@ for name, value in by_hand.items():
     torch.testing.assert_close(value, found[name], rtol=1e-4, atol=1e-5)
 
 # %% [markdown]
-# **Exercise.** The paper uses least squares, $\mathbb{E}(D(G(x)) - 1)^2$, in place of BCE (LSGAN, section
-# 4). Write it and compare with `losses.generator_loss("lsgan", ...)`. For a fake that is far from
-# passing, which of the two has the larger gradient?
+# **Exercise.** The paper uses least squares, $\mathbb{E}(D(G(x)) - 1)^2$, in place of BCE (LSGAN,
+# section 4). Write it and compare with `losses.generator_loss("lsgan", ...)`. For a fake that is
+# far from passing, which of the two has the larger gradient?
 
 # %% [markdown]
 # ## 7. Training
 #
-# Now the same step again and again. A `Plan` says what to train on, with which recipe, for how long and
-# where to put it; `train` does it and tells a *listener* how it goes. On the command line this is
-# `pleinair train --photos ... --paintings ... --recipe ... --out ...`.
+# Now the same step again and again. A `Plan` says what to train on, with which recipe, for how
+# long and where to put it; `train` does it and tells a *listener* how it goes. On the command line
+# this is `pleinair train --photos ... --paintings ... --recipe ... --out ...`.
 #
-# Sixteen steps on the pictures that ship, into a new folder below `notebooks/runs`:
+# Twenty-four steps on the pictures that ship, into a new folder below `notebooks/runs`:
 
 # %%
 from pleinair.plan import Plan, resumed_plan
@@ -615,25 +629,25 @@ class Notes:
 
 RUN = drawing.free_folder(HERE / "runs")
 notes = Notes()
-plan = Plan(photos=SAMPLES, paintings=PAINTINGS, out=RUN, recipe=little, steps=16)
+plan = Plan(photos=SAMPLES, paintings=PAINTINGS, out=RUN, recipe=little, steps=24)
 outcome = train(plan, notes)
 
 # %% [markdown]
-# The run left a checkpoint with everything that the next step depends on: networks, both optimisers,
-# random states, the order of pictures. So it can go on *exactly* as if it had not stopped, after Ctrl-C
-# or a power cut as well. We move its end and resume, to step 32:
+# The run left a checkpoint with everything that the next step depends on: networks, both
+# optimisers, random states, the order of pictures. So it can go on *exactly* as if it had not
+# stopped, after Ctrl-C or a power cut as well. We move its end and resume, to step 48:
 
 # %%
-plan = resumed_plan(RUN, print, steps=32)
+plan = resumed_plan(RUN, print, steps=48)
 outcome = train(plan, notes, resume=True)
 for path in sorted(RUN.rglob("*")):
     if path.is_file():
         print(f"{path.relative_to(RUN)!s:36}{path.stat().st_size / 2**20:8.2f} MiB")
 
 # %% [markdown]
-# Losses of all four networks. Left, our 32 steps. Right, the whole epoch of 300 steps with the full
-# networks, on 300 paintings and 300 photographs, which took about an hour on two cores: its figures lie
-# in [docs/lab-history.jsonl](../docs/lab-history.jsonl).
+# Losses of all four networks. Left, our 48 steps. Right, the whole epoch of 300 steps with the
+# full networks, on 300 paintings and 300 photographs, which took about an hour on two cores: its
+# figures lie in [docs/lab-history.jsonl](../docs/lab-history.jsonl).
 
 # %%
 from pleinair.monitoring import LOSSES, read_history
@@ -649,32 +663,36 @@ for column, (steps, lines) in enumerate(ours_and_theirs):
         axis.plot(steps, [line[name] for line in lines], label=name.replace("_", " "))
 for axis in axes.flat:
     axis.grid(alpha=0.3)
-    axis.legend(fontsize="small", loc="upper right")
-axes[0, 0].set(title="here: quarter width, 32 steps", ylabel="generators")
+    axis.legend(fontsize="small", loc="best")
+axes[0, 0].set(title="here: quarter width, 48 steps", ylabel="generators")
 axes[0, 1].set(title="the tutorial's epoch: 300 steps")
 axes[1, 0].set(xlabel="step", ylabel="discriminators")
 axes[1, 1].set(xlabel="step")
-show(figure, "Losses of the four networks, of 32 steps here and of the whole epoch")
+show(figure, "Losses of the four networks, of 48 steps here and of the whole epoch")
 
 # %% [markdown]
-# The generators' losses fall: cycle and identity are most of them, and copying brings both down. The
-# discriminators hover below $\log 2 \approx 0.69$, which is chance. Note what these curves do *not* say:
-# whether the paintings are any good ([part 10](#When-to-stop)).
+# The generators' losses fall: cycle and identity are most of them, and copying brings both down.
+# The discriminators hover below $\log 2 \approx 0.69$, which is chance. Note what these curves do
+# *not* say: whether the paintings are any good ([part 10](#When-to-stop)).
 #
-# Each run keeps a sheet of the same photos: photo, painting, and what comes back. Left the last of ours,
-# right that of the whole epoch (photo and painting).
+# Each run keeps a sheet of the same photos: photo, painting, and what comes back. Left the last of
+# ours, right that of the whole epoch (photo and painting).
 
 # %%
 ours = images.read_small(sorted((RUN / "samples").iterdir())[-1], 400)
 theirs = images.read_small(HERE.parent / "docs" / "lab-sheet.jpg", 400)
-figure = drawing.picture_rows([[ours, theirs]], titles=["32 steps", "300 steps"], width=9.5)
-show(figure, "Five photos after 32 steps of the little networks, and after the whole epoch", jpeg=True)
+figure = drawing.picture_rows([[ours, theirs]], titles=["48 steps", "300 steps"], width=9.5)
+show(
+    figure,
+    "Five photos after 48 steps of the little networks, and after the whole epoch",
+    jpeg=True,
+)
 
 # %% [markdown]
 # ### The whole epoch
 #
-# To make the tutorial's epoch yourself, let it run for an hour or so. Data: 300 of each from any set;
-# `pleinair data get` knows some ([docs/data.md](../docs/data.md)). In a terminal:
+# To make the tutorial's epoch yourself, let it run for an hour or so. Data: 300 of each from any
+# set; `pleinair data get` knows some ([docs/data.md](../docs/data.md)). In a terminal:
 #
 # ```sh
 # pleinair train --photos PHOTOS --paintings PAINTINGS --recipe lab --epochs 1 --out lab
@@ -685,19 +703,21 @@ show(figure, "Five photos after 32 steps of the little networks, and after the w
 # or here, in Python, on the pictures that ship:
 #
 # ```python
-# train(Plan(photos=SAMPLES, paintings=PAINTINGS, out=HERE / "runs" / "lab", recipe=lab, steps=300), notes)
+# lab_run = HERE / "runs" / "lab"
+# train(Plan(photos=SAMPLES, paintings=PAINTINGS, out=lab_run, recipe=lab, steps=300), notes)
 # train(resumed_plan(RUN, print, steps=300), notes, resume=True)  # or our little run, up to 300
 # ```
 #
-# **Exercise.** Resume the little run to step 100 and look at its newest sheet. Then begin another with
-# `cycle_weight=0.0` (`replace(little, cycle_weight=0.0, cycle_end_weight=0.0)`): what is lost first?
+# **Exercise.** Resume the little run to step 100 and look at its newest sheet. Then begin another
+# with `cycle_weight=0.0` (`replace(little, cycle_weight=0.0, cycle_end_weight=0.0)`): what is lost
+# first?
 
 # %% [markdown]
 # ## 8. Pre-trained weights
 #
-# An hour is short for a painter. `Painter.load` takes one that somebody trained for longer, by name or
-# by file, and says on its *card* where it comes from. `monet` ships with the package: recipe `light`, a
-# hundredth of the parameters, about four hours on a CPU.
+# An hour is short for a painter. `Painter.load` takes one that somebody trained for longer, by
+# name or by file, and says on its *card* where it comes from. `monet` ships with the package:
+# recipe `light`, a hundredth of the parameters, about four hours on a CPU.
 
 # %%
 print(monet.spec)
@@ -723,10 +743,11 @@ print(mine.spec)
 # pleinair paint holiday.jpg --painter mine.onnx
 # ```
 #
-# The authors' own painters (`style_monet`, `style_vangogh`, ...) have names: `pleinair painters list`.
+# The authors' own painters (`style_monet`, `style_vangogh`, ...) have names: `pleinair painters
+# list`.
 #
-# **Exercise.** Paint `castle` with `mine` and with `monet`. Then `pleinair doctor FILE` on both: what does
-# it find in yours?
+# **Exercise.** Paint `castle` with `mine` and with `monet`. Then `pleinair doctor FILE` on both:
+# what does it find in yours?
 
 # %% [markdown]
 # ## 9. Five photos and their paintings
@@ -736,19 +757,20 @@ print(mine.spec)
 # %%
 beside = []
 for path in sorted(SAMPLES.glob("*.jpg")):
-    taken = images.read_small(path, 340)[:340, :510]
+    taken = images.read_small(path, 540)[:540, :810]
     beside.append([taken, monet.paint(taken)])
 figure = drawing.picture_rows(beside, titles=["photo", "painting"], width=10.2)
 show(figure, "Five photographs and, beside them, their paintings", jpeg=True)
 
 # %% [markdown]
-# *Photos, from the top: "aitzgorri" by Aitzol Berasategi, CC-BY-4.0; "Château de Chenonceau" by Alf van
-# Beem, public domain; "Mont Saint-Michel" by Ali Sabbagh, CC0-1.0; "life" by Aitzol Berasategi, CC-BY-4.0;
-# "Rocamadour" by François Darras, public domain. The paintings are changes to them and keep their
-# licences. All cropped; sources in [samples/CREDITS.md](../samples/CREDITS.md).*
+# *Photos, from the top: "aitzgorri" by Aitzol Berasategi, CC-BY-4.0; "Château de Chenonceau" by
+# Alf van Beem, public domain; "Mont Saint-Michel" by Ali Sabbagh, CC0-1.0; "life" by Aitzol
+# Berasategi, CC-BY-4.0; "Rocamadour" by François Darras, public domain. The paintings are changes
+# to them and keep their licences. All cropped; sources in
+# [samples/CREDITS.md](../samples/CREDITS.md).*
 #
-# **Exercise.** Put a photo of your own in place of one of these. What does the painter do well (water,
-# foliage), and what does it spoil (faces, text)? Think of what it has learned from.
+# **Exercise.** Put a photo of your own in place of one of these. What does the painter do well
+# (water, foliage), and what does it spoil (faces, text)? Think of what it has learned from.
 
 # %% [markdown]
 # ## 10. Beyond the tutorial
@@ -756,8 +778,8 @@ show(figure, "Five photographs and, beside them, their paintings", jpeg=True)
 # ### Checkerboards
 #
 # A transposed convolution stamps kernels that overlap. With kernel 3 and stride 2 some outputs are
-# stamped by two inputs and some by one, so a pattern is there before anything is learned
-# ([Odena et al. 2016](https://distill.pub/2016/deconv-checkerboard/)). Kernel 4 and stride 2 overlap
+# stamped by two inputs and some by one, so a pattern is there before anything is learned ([Odena
+# et al. 2016](https://distill.pub/2016/deconv-checkerboard/)). Kernel 4 and stride 2 overlap
 # evenly, in number; but even and odd outputs still come from different weights of the kernel, and
 # nothing makes these agree. *Resize, then convolve* treats all outputs alike.
 
@@ -768,7 +790,9 @@ drawing.kernel_overlap(axes[1], 4, 2)
 show(figure, "Kernel 3 with stride 2 overlaps unevenly, kernel 4 with stride 2 evenly")
 
 # %% [markdown]
-# Now for real: three such layers in a row, with random weights, on a smooth blob.
+# Now for real: three such layers in a row, with random weights, on a smooth blob; the middle 64
+# pixels.
+
 
 # %%
 def stack(make_layer: str) -> nn.Sequential:
@@ -792,21 +816,22 @@ blob = torch.exp(-(axis_x**2 + axis_y**2)).expand(1, 24, 20, 20)
 maps = []
 for kind in ("3", "4", "resize"):
     with torch.no_grad():
-        out = stack(kind)(blob)[0, :, 20:-20, 20:-20]
+        out = stack(kind)(blob)[0, :, 48:112, 48:112]
     maps.append(out[out.flatten(1).std(1).argmax()].numpy())
 titles = ["kernel 3, stride 2", "kernel 4, stride 2", "resize, then convolution 3"]
 show(drawing.picture_rows([maps], titles=titles, width=10), "Lattices, and none after resizing")
 
 # %% [markdown]
-# Training can weaken the lattice, and the discriminator punishes it, but it stays the easiest mistake to
-# make. That is why `light` enlarges bilinearly. **Exercise.** Try kernel 6 with stride 3, and kernel 2 with
-# stride 2. Which patterns do you expect?
+# Training can weaken the lattice, and the discriminator punishes it, but it stays the easiest
+# mistake to make. That is why `light` enlarges bilinearly. **Exercise.** Try kernel 6 with stride
+# 3, and kernel 2 with stride 2. Which patterns do you expect?
 #
 # ### Why instance norm and not batch norm
 #
-# Batch norm ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) takes mean and variance over the
-# whole *batch*, so a picture's result depends on who stands beside it. Instance norm takes them from the
-# picture alone. Here is one photo, normalised next to a dark neighbour and next to a bright one:
+# Batch norm ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) takes mean and variance
+# over the whole *batch*, so a picture's result depends on who stands beside it. Instance norm
+# takes them from the picture alone. Here is one photo, normalised next to a dark neighbour and
+# next to a bright one:
 
 # %%
 with torch.no_grad():
@@ -832,19 +857,21 @@ for name, value in apart.items():
     print(f"{name}: the two results differ by {value:.4f} on average")
 
 # %% [markdown]
-# Two lessons. Batch norm adds noise from neighbours, in a task where every pixel of *this* photo matters
-# (and with one picture a batch, as here, it would use running means when painting that it never used while
-# learning). And instance norm takes away a picture's own contrast: the faded photo, last column, comes out
-# as the strong one did. For style that is a gift, since contrast is part of it.
+# Two lessons. Batch norm adds noise from neighbours, in a task where every pixel of *this* photo
+# matters (and with one picture a batch, as here, it would use running means when painting that it
+# never used while learning). And instance norm takes away a picture's own contrast: the faded
+# photo, last column, comes out as the strong one did. For style that is a gift, since contrast is
+# part of it.
 #
-# **Exercise.** Instance norm also has a price: a large photo cut into tiles would have each tile normalised
-# for itself. What would you see? ([docs/photos.md](../docs/photos.md) tells what is done about it.)
+# **Exercise.** Instance norm also has a price: a large photo cut into tiles would have each tile
+# normalised for itself. What would you see? ([docs/photos.md](../docs/photos.md) tells what is
+# done about it.)
 #
 # ### The dead innermost layer
 #
-# At 256 pixels the innermost map of the U-Net has 1x1 pixels. What is the mean of one pixel? Itself. So
-# $x - \mu = 0$: the norm gives $\beta$, whatever the photo shows. Look at what comes out of it, for
-# two photos:
+# At 256 pixels the innermost map of the U-Net has 1x1 pixels. What is the mean of one pixel?
+# Itself. So $x - \mu = 0$: the norm gives $\beta$, whatever the photo shows. Look at what comes
+# out of it, for two photos:
 
 # %%
 innermost = generator.down[7]
@@ -860,8 +887,8 @@ with torch.no_grad():
 hook.remove()
 
 # %% [markdown]
-# At 256, exactly zero (here $\beta = 0$; after training, a constant). Nothing flows forward, so nothing
-# flows back: the gradient of its kernel is zero too.
+# At 256, exactly zero (here $\beta = 0$; after training, a constant). Nothing flows forward, so
+# nothing flows back: the gradient of its kernel is zero too.
 
 # %%
 given = torch.randn(1, 512, 2, 2)
@@ -870,24 +897,25 @@ weight = innermost.conv.weight
 print(f"{weight.numel():,} weights, largest gradient {weight.grad.abs().max():.1f}")
 
 # %% [markdown]
-# Four million weights that never learn anything. At 512 pixels the map has 2x2 values, the layer wakes up,
-# and feeds numbers into the network that it has never seen: one reason why this U-Net is not simply run on
-# larger photos ([docs/import.md](../docs/import.md#larger-photos)).
+# Four million weights that never learn anything. At 512 pixels the map has 2x2 values, the layer
+# wakes up, and feeds numbers into the network that it has never seen: one reason why this U-Net is
+# not simply run on larger photos ([docs/import.md](../docs/import.md#larger-photos)).
 #
-# **Exercise.** pix2pix leaves the norm of the innermost block out (`order="pix2pix"` of `UNetSpec`). Does
-# that repair it? And what would a U-Net of seven blocks (`depth=7`) lose?
+# **Exercise.** pix2pix leaves the norm of the innermost block out (`order="pix2pix"` of
+# `UNetSpec`). Does that repair it? And what would a U-Net of seven blocks (`depth=7`) lose?
 #
 # ### Scores
 #
-# How near are the paintings to Monet's? Let a network that was trained on ImageNet look at both sets: each
-# picture becomes a row of 1,280 features. The *kernel distance* (KID,
-# [Binkowski et al. 2018](https://arxiv.org/abs/1801.01401)) compares the two clouds of rows, with
-# $k(a, b) = (a \cdot b / d + 1)^3$:
+# How near are the paintings to Monet's? Let a network that was trained on ImageNet look at both
+# sets: each picture becomes a row of 1,280 features. The *kernel distance* (KID, [Binkowski et al.
+# 2018](https://arxiv.org/abs/1801.01401)) compares the two clouds of rows, with $k(a, b) = (a
+# \cdot b / d + 1)^3$:
 #
 # $$\mathrm{KID} = \mathbb{E}\,k(a, a') + \mathbb{E}\,k(b, b') - 2\,\mathbb{E}\,k(a, b)$$
 #
-# It is 0 where the sets are alike, and it is an *estimate*: with few pictures it has much noise. To see how
-# much, the paintings are scored against each other, twelve against the other twelve, two hundred times.
+# It is 0 where the sets are alike, and it is an *estimate*: with few pictures it has much noise.
+# To see how much, the paintings are scored against each other, twelve against the other twelve,
+# two hundred times.
 
 # %%
 from pleinair import metrics
@@ -923,16 +951,17 @@ for name, values in scores.items():
 
 # %% [markdown]
 # Left, these scores of sets of twelve. Right, what is on the painter's
-# [card](../src/pleinair/painters/monet.md): 300 photos against 100 paintings that no training saw, with 95%
-# intervals. The order is the same; the noise is not.
+# [card](../src/pleinair/painters/monet.md): 300 photos against 100 paintings that no training saw,
+# with 95% intervals. The order is the same; the noise is not.
 
 # %%
 import re
 
 card = (HERE.parent / "src" / "pleinair" / "painters" / "monet.md").read_text(encoding="utf-8")
-pattern = r"^\| \**([^|*]+?)\** \| (-?[\d.]+) \((-?[\d.]+) to (-?[\d.]+)\) \| (-?[\d.]+) \("
-told = {name: (float(k), float(a), float(b)) for name, k, a, b, _ in re.findall(pattern, card, re.M)}
-told = dict(list(told.items())[:7])  # the first table: KID-Lite0
+pattern = r"^\| \**([^|*]+?)\** \| (-?[\d.]+) \((-?[\d.]+) to (-?[\d.]+)\)"
+told: dict[str, tuple[float, ...]] = {}
+for name, *numbers in re.findall(pattern, card, re.M)[:7]:  # the first column of the first table
+    told[name.replace("`", "")] = tuple(map(float, numbers))
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(11, 3.4), layout="constrained", width_ratios=[1, 1.25]
@@ -951,21 +980,23 @@ right.set_yticks(range(len(told)), list(told), fontsize=8)
 right.axvline(0, color="gray", lw=0.8)
 right.set(title="the card: 300 photos, 100 paintings", xlabel="KID-Lite0")
 right.invert_yaxis()
-show(figure, "KID of photos, of paintings by monet and of real ones; and the card's, with intervals")
+show(
+    figure, "KID of photos, of paintings by monet and of real ones; and the card's, with intervals"
+)
 
 # %% [markdown]
-# A difference smaller than the noise is none. And a score sees only what its network sees: look at the
-# pictures, too, and ask people ([docs/scores.md](../docs/scores.md)).
+# A difference smaller than the noise is none. And a score sees only what its network sees: look at
+# the pictures, too, and ask people ([docs/scores.md](../docs/scores.md)).
 #
-# **Exercise.** Score a set against itself plus a little noise, and `squares` against blurred copies of
-# themselves. Is KID a measure of style, of quality, or of both?
+# **Exercise.** Score a set against itself plus a little noise, and `squares` against blurred
+# copies of themselves. Is KID a measure of style, of quality, or of both?
 #
 # ### When to stop
 #
-# A GAN's losses do not tell: two networks that pull against each other can both hold still while the
-# painter gets better, or worse. So one scores now and then, with pictures that are not trained on, and keeps
-# the best painter. This curve is from a run of recipe `light` on 934 paintings and 2,500 photographs
-# ([its history](light-history.jsonl)), scored every 100 steps:
+# A GAN's losses do not tell: two networks that pull against each other can both hold still while
+# the painter gets better, or worse. So one scores now and then, with pictures that are not trained
+# on, and keeps the best painter. This curve is from a run of recipe `light` on 934 paintings and
+# 2,500 photographs ([its history](light-history.jsonl)), scored every 100 steps:
 
 # %%
 history = read_history(HERE / "light-history.jsonl")
@@ -977,14 +1008,16 @@ upper.plot(steps, kids, "o-", label="painter")
 upper.axhline(scored[0]["photos_kid"], ls="--", color=drawing.PHOTO, label="the photos themselves")
 best = int(np.argmin(kids))
 upper.annotate(
-    f"best: {kids[best]:.3f}", (steps[best], kids[best]), (0, 26), textcoords="offset points",
+    f"best: {kids[best]:.3f}", (steps[best], kids[best]), (0, 36), textcoords="offset points",
     ha="center", arrowprops={"arrowstyle": "->"},
 )  # fmt: skip
 upper.set(ylabel="KID-Lite0", ylim=(0, None))
-upper.legend(loc="upper right")
+upper.legend(loc="lower left")
 for name in LOSSES:
     steps_of = [line["step"] for line in lost if name in line]
-    lower.plot(steps_of, [line[name] for line in lost if name in line], label=name.replace("_", " "))
+    lower.plot(
+        steps_of, [line[name] for line in lost if name in line], label=name.replace("_", " ")
+    )
 lower.set(xlabel="step", ylabel="losses", ylim=(0, None))
 lower.legend(fontsize="small", ncols=2)
 for axis in (upper, lower):
@@ -992,21 +1025,22 @@ for axis in (upper, lower):
 show(figure, "The score falls and levels off, while the losses say little")
 
 # %% [markdown]
-# The score falls fast, then wanders within its noise, while the losses below hardly say which step is
-# better. `pleinair train --patience 5` stops after five scores without a better one, and the best painter is
-# kept ([docs/training.md](../docs/training.md#when-to-stop)).
+# The score falls fast, then wanders within its noise, while the losses below hardly say which step
+# is better. `pleinair train --patience 5` stops after five scores without a better one, and the
+# best painter is kept ([docs/training.md](../docs/training.md#when-to-stop)).
 #
-# **Exercise.** The best of twelve noisy scores is better than it deserves. Why, and how would you report an
-# honest one?
+# **Exercise.** The best of twelve noisy scores is better than it deserves. Why, and how would you
+# report an honest one?
 #
 # ## Where to go from here
 #
 # - Train on paintings of your own choice: [docs/training.md](../docs/training.md).
-# - Read the code: networks in `src/pleinair/networks`, the step in `src/pleinair/step.py`, the loop in
-#   `src/pleinair/training.py`; [CONTRIBUTING.md](../CONTRIBUTING.md) says where everything lives.
-# - Read the papers: [GAN](https://arxiv.org/abs/1406.2661), [pix2pix](https://arxiv.org/abs/1611.07004),
-#   [CycleGAN](https://arxiv.org/abs/1703.10593), and [CUT](https://arxiv.org/abs/2007.15651), which does
-#   without the cycle.
+# - Read the code: networks in `src/pleinair/networks`, the step in `src/pleinair/step.py`, the
+#   loop in `src/pleinair/training.py`; [CONTRIBUTING.md](../CONTRIBUTING.md) says where everything
+#   lives.
+# - Read the papers: [GAN](https://arxiv.org/abs/1406.2661),
+#   [pix2pix](https://arxiv.org/abs/1611.07004), [CycleGAN](https://arxiv.org/abs/1703.10593), and
+#   [CUT](https://arxiv.org/abs/2007.15651), which does without the cycle.
 #
 # How long did it take?
 
