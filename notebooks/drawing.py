@@ -84,7 +84,8 @@ def picture_rows(
         for j, (picture, ratio) in enumerate(zip(row, ratios, strict=True)):
             place = (start / width, bottom / height, tall * ratio / width, tall / height)
             axis = bare(figure.add_axes(place))
-            axis.imshow(picture, cmap=cmap, aspect="auto", interpolation="nearest")
+            smooth = "antialiased" if picture.ndim == 3 else "nearest"  # maps show their pixels
+            axis.imshow(picture, cmap=cmap, aspect="auto", interpolation=smooth)
             if i == 0 and titles:
                 axis.set_title(titles[j])
             if j == 0 and labels:

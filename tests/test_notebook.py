@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 import sys
 
@@ -55,7 +56,7 @@ def test_script_and_notebook_are_in_step(monkeypatch, tmp_path):
 def test_every_idea_is_explained_before_its_code(notebook):
     kinds = [cell.cell_type for cell in notebook.cells]
     assert kinds[0] == "markdown"
-    for before, kind in zip(kinds, kinds[1:], strict=False):
+    for before, kind in itertools.pairwise(kinds):
         assert not (before == kind == "code")
     parts = re.split(r"^## (?=\d)", markdown(notebook), flags=re.MULTILINE)[1:]
     assert len(parts) == 10
