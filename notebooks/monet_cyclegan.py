@@ -35,7 +35,7 @@
 #
 # ```sh
 # pip install '.[notebook]'
-# jupyter lab notebooks/monet_cyclegan.ipynb
+# jupyter lab --notebook-dir . notebooks/monet_cyclegan.ipynb
 # ```
 #
 # ## Setup
@@ -1028,8 +1028,8 @@ for axis in (upper, lower):
 show(figure, "The score falls in steps, while the losses say little about it")
 
 # %% [markdown]
-# Look at steps 200 to 400: there it seemed to have stopped. Then the score falls again, and nothing
-# in the losses below says so. A score or two without progress are no reason to stop, since they are
+# Look at steps 200 to 400: there it seemed to have stopped. Then the score falls again, which the
+# losses below hardly show. A score or two without progress are no reason to stop, since they are
 # noisy themselves: `pleinair train --patience 5` stops after five without a better one, and the
 # best painter is kept ([docs/training.md](../docs/training.md#when-to-stop)). This run ended long
 # before it was done; the painter that ships had 11,800 steps, and scores 0.022.
