@@ -43,12 +43,18 @@ LEARNED = 2  # paintings that are all that the collapsed run sees
 
 @dataclass(frozen=True)
 class Trouble:
-    """One way to break a training. negated: its generators begin as negatives, not as copies."""
+    """One way to break a training.
+
+    negated: its generators begin as negatives, not as copies. few_paintings: it sees LEARNED only.
+    side: pixels at which its paintings are shown. detail: whether a part is shown enlarged, too.
+    """
 
     recipe: Recipe
     steps: int
     negated: bool = False
     few_paintings: bool = False
+    side: int = SIDE
+    detail: bool = False
 
 
 def _no_identity(recipe: Recipe, name: str, cycle: float) -> Recipe:
@@ -62,7 +68,7 @@ TROUBLES = {
             RECIPES["light"],
             name="copy",
             crop=64,
-            warmup_steps=10,
+            warmup_steps=20,
             cycle_weight=100.0,
             cycle_end_weight=100.0,
             cycle_pool=1,
@@ -70,7 +76,7 @@ TROUBLES = {
             identity_weight=100.0,
             identity_end_weight=100.0,
         ),
-        steps=60,
+        steps=200,
     ),
     "lattice": Trouble(
         replace(
@@ -83,7 +89,8 @@ TROUBLES = {
             resize_max=286,
             decay_from=1.0,
         ),
-        steps=150,
+        steps=101,
+        detail=True,
     ),
     "collapse": Trouble(
         replace(
@@ -98,6 +105,7 @@ TROUBLES = {
         ),
         steps=400,
         few_paintings=True,
+        side=64,
     ),
     "negative": Trouble(
         replace(_no_identity(RECIPES["light"], "negative", 10.0), crop=64, warmup_steps=20),
@@ -164,14 +172,18 @@ def _few(paintings: Path, place: Path) -> Path:
 
 def picture(name: str, run: Path) -> Pixels:
     """A row for each photo: the photo, what the broken run makes of it, and monet's painting."""
-    rows = []
-    painters = {f"run: {name}": Painter.load(run), "monet": Painter.load("monet")}
+    rows, trouble = [], TROUBLES[name]
+    ours, monet = Painter.load(run), Painter.load("monet")
     for file in PHOTOS:
-        photo = images.centre_square(images.read(HOME.parent / "samples" / file).pixels, SIDE)
-        shown = [images.captioned(photo, "photo")]
-        for caption, painter in painters.items():
-            shown.append(images.captioned(painter.paint(photo), caption))
-        rows.append(shown)
+        original = images.read(HOME.parent / "samples" / file).pixels
+        photo = images.centre_square(original, SIDE)
+        painting = ours.paint(images.centre_square(original, trouble.side))
+        shown = {"photo": photo, f"run: {name}": images.resize(painting, SIDE, SIDE)}
+        if trouble.detail:
+            part = painting[64:128, 160:224].repeat(SIDE // 64, axis=0)
+            shown["a part, 4 times as large"] = part.repeat(SIDE // 64, axis=1)
+        shown["monet"] = monet.paint(photo)
+        rows.append([images.captioned(pixels, words) for words, pixels in shown.items()])
     return images.sheet(rows, rows[0][0].shape[0])
 
 

@@ -306,34 +306,38 @@ def judges(photo: Pixels, painting: Pixels, networks: Networks | None) -> list[V
 
 def _judge(side: str, network: Network, networks: Networks, shown: dict[str, Pixels]) -> Values:
     recipe = networks.recipe
-    subjects = []
-    for words, pixels in shown.items():
-        logits = np.asarray(network(images.to_batch(pixels))[0], np.float32)
-        beliefs = belief(recipe.adversarial, logits)
-        subjects.append(
+    return {
+        "side": side,
+        "subjects": [
             {
                 "of": words,
                 "picture": _large(pixels),
-                "maps": [
-                    {
-                        "label": label,
-                        "picture": _large(swatches.judged(pixels, one)),
-                        "size": one.shape,
-                        "share": float(np.mean(one > 0)),
-                        "mean": float(raw.mean()),
-                    }
-                    for label, one, raw in zip(
-                        _labels(recipe, len(logits)), beliefs, logits, strict=True
-                    )
-                ],
+                "maps": _opinions(recipe, network(images.to_batch(pixels))[0], pixels),
             }
-        )
-    return {
-        "side": side,
-        "subjects": subjects,
+            for words, pixels in shown.items()
+        ],
         "scale": SCALES[recipe.adversarial],
         "patch": patch_pixels(recipe),
     }
+
+
+def _opinions(recipe: Recipe, logits: NDArray[np.float32], pixels: Pixels) -> list[Values]:
+    """Each map of logits (maps, h, w) over the picture that it is of."""
+    found = []
+    labels = _labels(recipe, len(logits))
+    for level, (label, raw) in enumerate(zip(labels, logits, strict=True)):
+        one = belief(recipe.adversarial, raw)
+        found.append(
+            {
+                "label": label,
+                "picture": _large(swatches.judged(pixels, one)),
+                # Coarse maps are repeated to the size of the first.
+                "size": [length // 2**level for length in one.shape],
+                "share": float(np.mean(one > 0)),
+                "mean": float(raw.mean()),
+            }
+        )
+    return found
 
 
 SCALES = {
