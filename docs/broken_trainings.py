@@ -28,7 +28,6 @@ from pleinair.config import (
     ResNetSpec,
     UNetSpec,
 )
-from pleinair.export import export_run
 from pleinair.images import Pixels
 from pleinair.painter import Painter
 from pleinair.plan import Plan
@@ -147,7 +146,6 @@ def broken(name: str, photos: Path, paintings: Path, out: Path) -> None:
         init_from=start,
     )
     train(plan, Teller())
-    export_run(out / name, out / name / "painter.onnx", True)
 
 
 def negate(recipe: Recipe, run: Path) -> None:
