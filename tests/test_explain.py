@@ -21,11 +21,12 @@ from pleinair import (
     swatches,
 )
 from pleinair.config import RECIPES, PatchSpec
+from pleinair.engines import network_of
 from pleinair.errors import ImageError, PainterError, UsageError
 from pleinair.session import Session
 
 from .conftest import SAMPLES, picture, tiny
-from .painters import SPECS, network_of, painted, painter_of
+from .painters import SPECS, painted, painter_of
 from .test_cli import light, one_line, run
 
 

@@ -16,6 +16,9 @@ from pleinair.images import Batch, Pixels
 from pleinair.pulse import Measured, Norm, Pulse
 from pleinair.settings import EXPLAIN
 
+_COLUMNS = 4  # of maps beside each other in a layer's one picture
+_SMALL = 128  # pixels of a painting without a layer
+
 Values = dict[str, Any]
 Network = Callable[[Batch], Batch]
 
@@ -47,17 +50,13 @@ def pictures(photo: Pixels, painting: Pixels) -> Values:
     change = painting.astype(np.float32) - photo
     colour, strokes = swatches.parted(change, EXPLAIN.wide)
     return {
-        "photo": _large(photo),
-        "painting": _large(painting),
-        "colour": _large(swatches.on_grey(colour)),
-        "strokes": _large(swatches.on_grey(strokes)),
+        "photo": press.uri(photo),
+        "painting": press.uri(painting),
+        "colour": press.uri(swatches.on_grey(colour)),
+        "strokes": press.uri(swatches.on_grey(strokes)),
         "colour_levels": float(np.abs(colour).mean()),
         "stroke_levels": float(np.abs(strokes).mean()),
     }
-
-
-def _large(pixels: Pixels) -> str:
-    return press.uri(pixels, EXPLAIN.quality)
 
 
 # --- layers -------------------------------------------------------------------------------------
@@ -75,7 +74,7 @@ def _layer(number: int, every: list[Measured], most: float, highest: int) -> Val
     seen = every[number]
     layer, maps = seen.layer, seen.maps
     chosen = seen.lively[: EXPLAIN.maps]
-    columns = min(EXPLAIN.columns, len(chosen))
+    columns = min(_COLUMNS, len(chosen))
     rows = math.ceil(len(chosen) / columns)
     page = swatches.sprite(maps[chosen], EXPLAIN.map_side, columns)
     return {
@@ -151,14 +150,14 @@ def _without(seen: Measured, most: float) -> Values | None:
     if seen.without is None:
         return None
     painting = seen.without.painting
-    height = min(EXPLAIN.small, painting.shape[0])
+    height = min(_SMALL, painting.shape[0])
     small = images.resize_to_height(painting, height)
 
     def share(levels: float) -> float:
         return round(100 * math.sqrt(levels / most), 1) if most > 0 else 0.0
 
     return {
-        "painting": press.uri(small, EXPLAIN.quality),
+        "painting": press.uri(small),
         "colour": seen.without.colour,
         "strokes": seen.without.strokes,
         "colour_share": share(seen.without.colour),
@@ -265,13 +264,13 @@ def cycle(photo: Pixels, painting: Pixels, networks: Networks | None) -> Values 
     back = images.from_batch(networks.photo_generator(images.to_batch(painting)))[0]
     same = images.from_batch(networks.photo_generator(images.to_batch(photo)))[0]
     return {
-        "photo": _large(photo),
-        "painting": _large(painting),
-        "back": _large(back),
-        "difference": _large(_difference(photo, back)),
+        "photo": press.uri(photo),
+        "painting": press.uri(painting),
+        "back": press.uri(back),
+        "difference": press.uri(_difference(photo, back)),
         "l1": _l1(photo, back),
-        "same": _large(same),
-        "same_difference": _large(_difference(photo, same)),
+        "same": press.uri(same),
+        "same_difference": press.uri(_difference(photo, same)),
         "same_l1": _l1(photo, same),
     }
 
@@ -311,7 +310,7 @@ def _judge(side: str, network: Network, networks: Networks, shown: dict[str, Pix
         "subjects": [
             {
                 "of": words,
-                "picture": _large(pixels),
+                "picture": press.uri(pixels),
                 "maps": _opinions(recipe, network(images.to_batch(pixels))[0], pixels),
             }
             for words, pixels in shown.items()
@@ -330,7 +329,7 @@ def _opinions(recipe: Recipe, logits: NDArray[np.float32], pixels: Pixels) -> li
         found.append(
             {
                 "label": label,
-                "picture": _large(swatches.judged(pixels, one)),
+                "picture": press.uri(swatches.judged(pixels, one)),
                 # Coarse maps are repeated to the size of the first.
                 "size": [length // 2**level for length in one.shape],
                 "share": float(np.mean(one > 0)),

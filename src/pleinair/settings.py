@@ -256,10 +256,7 @@ class ExplainSettings:
     most_side: int = 1024
     maps: int = 16  # of a layer's channels, those that vary most
     map_side: int = 128  # pixels within which a map is shown
-    columns: int = 4  # of maps beside each other in a layer's one picture
     map_quality: int = 62  # of WebP
-    quality: int = 88  # of larger pictures
-    small: int = 128  # pixels of a painting without a layer
     wide: int = 8  # pixels around a place whose mean is its colour; what is finer is strokes
     gain: float = 4.0  # by which a cycle's difference is shown larger
     most_workers: int = 4  # paintings without a layer, made side by side with one core each ...
