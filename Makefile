@@ -1,6 +1,8 @@
 # Each target makes its own .venv when there is none.
 PYTHON ?= python3
 BIN := .venv/bin
+# The documentation as a site: whatever Sphinx warns of fails, a link that leads nowhere first of all.
+SITE = $(BIN)/python -m sphinx -b html -c docs -d build/doctrees --fail-on-warning --quiet . build/docs
 
 .PHONY: demo test check bench docs clean
 
@@ -19,6 +21,7 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(SITE)
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py
@@ -27,6 +30,8 @@ bench: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
+	$(SITE)
+	@echo "Open build/docs/index.html"
 
 # The light install: paints, has no torch.
 .venv/light: pyproject.toml
