@@ -11,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from pygments.lexers.special import TextLexer
+from pygments.lexers import get_lexer_by_name
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -59,7 +59,7 @@ def contents() -> str:
     chapters = tomllib.loads((ROOT / "docs" / "navigation.toml").read_text(encoding="utf-8"))
     parts = []
     for chapter in chapters["chapter"]:
-        pages = "\n".join(f"/{page}" for page in chapter["pages"])
+        pages = "\n".join(re.sub(r"^(.*<)?", r"\1/", page) for page in chapter["pages"])
         options = f":hidden:\n:glob:\n:caption: {chapter['title']}"
         parts.append(f"\n```{{toctree}}\n{options}\n\n{pages}\n```\n")
     return "".join(parts)
@@ -104,6 +104,6 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.add_lexer("csv", TextLexer)
+    app.add_lexer("csv", type(get_lexer_by_name("text")))
     app.connect("source-read", add_contents)
     app.connect("build-finished", finish)

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-import reference
 import rooms
 from cyclopts import App
 from rich.console import Console
 
+import reference
 from pleinair import config
 from pleinair import recipes as recipe_files
 from pleinair.cli import COMMANDS, HOMES, app

@@ -90,19 +90,20 @@ def shown(default: Any) -> str:
 def signature(name: str, function: Callable[..., Any]) -> str:
     """`name(parameters) -> result`, a line for each parameter where one line is too short."""
     found = inspect.signature(function)
-    kinds, words, before = inspect.Parameter, [], inspect.Parameter.POSITIONAL_OR_KEYWORD
+    words: list[str] = []
+    before: inspect._ParameterKind | None = None
     for one in found.parameters.values():
         if one.name in ("self", "cls"):
             continue
-        if one.kind is kinds.KEYWORD_ONLY and before not in (one.kind, kinds.VAR_POSITIONAL):
+        if one.kind is one.KEYWORD_ONLY and before not in (one.kind, one.VAR_POSITIONAL):
             words.append("*")
-        if before is kinds.POSITIONAL_ONLY and one.kind is not before:
+        if before is one.POSITIONAL_ONLY and one.kind is not before:
             words.append("/")
         before = one.kind
-        stars = {kinds.VAR_POSITIONAL: "*", kinds.VAR_KEYWORD: "**"}.get(one.kind, "")
+        stars = "*" * (one.kind is one.VAR_POSITIONAL) + "**" * (one.kind is one.VAR_KEYWORD)
         default = "" if one.default is one.empty else f" = {shown(one.default)}"
         words.append(f"{stars}{one.name}: {one.annotation}{default}")
-    if before is kinds.POSITIONAL_ONLY:
+    if before is inspect.Parameter.POSITIONAL_ONLY:
         words.append("/")
     result = "" if function.__name__ == "__init__" else f" -> {found.return_annotation}"
     line = f"{name}({', '.join(words)}){result}"
@@ -114,9 +115,8 @@ def signature(name: str, function: Callable[..., Any]) -> str:
 def fields(value: type) -> str:
     """The fields of a dataclass as they are written, with the comments that explain them."""
     source = textwrap.dedent(inspect.getsource(value))
-    tree = ast.parse(source).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    kept = [node for node in tree.body if isinstance(node, ast.AnnAssign)]
+    tree = ast.parse(source)
+    kept = [node for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)]
     if not kept:
         return ""
     lines = source.splitlines()[kept[0].lineno - 1 : kept[-1].end_lineno]

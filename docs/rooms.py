@@ -24,6 +24,8 @@ FENCES = {
 }
 
 WIDTH, LEFT, ROW, BOX, GAP, LETTER = 760, 16, 34, 24, 8, 7.2
+EDGE = 'fill="#ffffff" stroke="#9a9182"'
+LETTERS = 'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12" fill="#26221c"'
 
 
 def layers(contracts: list[dict[str, Any]]) -> list[list[str]]:
@@ -57,14 +59,23 @@ def drawn(room: str, x: float, y: float, marks: list[str]) -> list[str]:
     titles = ", ".join(FENCES[mark][0] for mark in marks)
     parts = [
         "<g>" + (f"<title>{name} may import {titles}</title>" if marks else ""),
-        f'<rect x="{x:.0f}" y="{y}" width="{full:.0f}" height="{BOX}" rx="4" fill="#ffffff" '
-        'stroke="#9a9182"/>',
+        f'<rect x="{x:.0f}" y="{y}" width="{full:.0f}" height="{BOX}" rx="4" {EDGE}/>',
         f'<text x="{x + 10:.0f}" y="{y + 16}">{name}</text>',
     ]
     for number, mark in enumerate(marks):
         at = x + full - 10 - 12 * (len(marks) - 1 - number)
         parts.append(f'<circle cx="{at:.0f}" cy="{y + 12}" r="4" fill="{FENCES[mark][1]}"/>')
     return [*parts, "</g>"]
+
+
+def legend() -> list[str]:
+    """What the dots mean, in one line."""
+    parts, x = [], float(LEFT)
+    for label, colour in FENCES.values():
+        parts.append(f'<circle cx="{x + 4:.0f}" cy="44" r="4" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 12:.0f}" y="48" font-size="11">{escape(label)}</text>')
+        x += len(label) * 0.92 * LETTER + 25
+    return parts
 
 
 def rows(rooms: list[str], known: dict[str, list[str]]) -> list[list[str]]:
@@ -100,23 +111,12 @@ def drawing() -> str:
                 parts += drawn(room, x, y + (ROW - BOX) // 2, marks)
                 x += width(room, len(marks)) + GAP
             y += ROW
-    legend, x = [], float(LEFT)
-    for label, colour in FENCES.values():
-        legend.append(f'<circle cx="{x + 4:.0f}" cy="44" r="4" fill="{colour}"/>')
-        legend.append(f'<text x="{x + 14:.0f}" y="48">{escape(label)}</text>')
-        x += len(label) * LETTER + 34
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" '
-            f'width="{WIDTH}" height="{y + 8}" font-family="ui-monospace, Menlo, Consolas, '
-            'monospace" font-size="12" fill="#26221c">',
-            "<title>Rooms of pleinair, in layers: each may import rooms below it</title>",
-            f'<rect width="{WIDTH}" height="{y + 8}" fill="#f8f5ee"/>',
-            f'<text x="{LEFT}" y="24" font-weight="bold">A room may import rooms of the layers '
-            "below its own. A dot: it may import the library.</text>",
-            *legend,
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
+    size = f'width="{WIDTH}" height="{y + 8}"'
+    words = "A room may import rooms of the layers below its own. A dot: it may import the library."
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" {size} {LETTERS}>',
+        "<title>Rooms of pleinair, in layers: each may import rooms below it</title>",
+        f'<rect {size} fill="#f8f5ee"/>',
+        f'<text x="{LEFT}" y="24" font-weight="bold">{words}</text>',
+    ]
+    return "\n".join([*head, *legend(), *parts, "</svg>", ""])
