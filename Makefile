@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The documentation as a site: whatever Sphinx warns of fails, a link that leads nowhere first of all.
-SITE = $(BIN)/python -m sphinx -b html -c docs -d build/doctrees --fail-on-warning --quiet . build/docs
+SITE = rm -rf build/docs && $(BIN)/python -m sphinx -b html -c docs -E -d build/doctrees --fail-on-warning --quiet . build/docs
 
 .PHONY: demo test check bench docs clean
 
