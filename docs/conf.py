@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from pygments.lexers import get_lexer_by_name
@@ -57,10 +58,17 @@ def contents() -> str:
     chapters = tomllib.loads((ROOT / "docs" / "navigation.toml").read_text(encoding="utf-8"))
     parts = []
     for chapter in chapters["chapter"]:
-        pages = "\n".join(re.sub(r"^(.*<)?", r"\1/", page) for page in chapter["pages"])
+        pages = [page for page in chapter["pages"] if "*" not in page or any(matching(page))]
+        lines = "\n".join(re.sub(r"^(.*<)?", r"\1/", page) for page in pages)
         options = f":hidden:\n:glob:\n:caption: {chapter['title']}"
-        parts.append(f"\n```{{toctree}}\n{options}\n\n{pages}\n```\n")
+        if pages:
+            parts.append(f"\n```{{toctree}}\n{options}\n\n{lines}\n```\n")
     return "".join(parts)
+
+
+def matching(page: str) -> Iterator[Path]:
+    """The files that a name with * stands for."""
+    return ROOT.glob(f"{page}.md")
 
 
 def add_contents(_app: Sphinx, name: str, source: list[str]) -> None:
