@@ -23,6 +23,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "pleinair.config": (
         "Recipe", "UNetSpec", "ResNetSpec", "LightSpec", "AnySpec", "PatchSpec", "FeatureSpec",
     ),
+    "pleinair.images": ("Picture", "read", "write"),
     "pleinair.networks": ("build",),
     "pleinair.importing": ("import_painter", "Imported"),
     "pleinair.exports": ("export",),

@@ -116,6 +116,13 @@ def test_every_setting_of_a_recipe_is_explained_with_its_values():
         assert len(rows[field.name][6]) > 12, field.name
 
 
+def test_every_extra_is_explained():
+    text = (DOCS / "start.md").read_text(encoding="utf-8")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extra in project["optional-dependencies"]:
+        assert f"\n| `{extra}` |" in text, extra
+
+
 def test_every_room_is_drawn_and_in_the_table(making):
     drawing = (DOCS / "rooms.svg").read_text(encoding="utf-8")
     table = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
