@@ -1,8 +1,6 @@
 # Each target makes its own .venv when there is none.
 PYTHON ?= python3
 BIN := .venv/bin
-# The documentation as a site: whatever Sphinx warns of fails, a link that leads nowhere first of all.
-SITE = rm -rf build/docs && $(BIN)/python -m sphinx -b html -c docs -E -d build/doctrees --fail-on-warning --quiet . build/docs
 
 .PHONY: demo test check bench docs clean
 
@@ -15,13 +13,12 @@ demo: .venv/light
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 
-check: .venv/dev
+check: .venv/dev site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(SITE)
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py
@@ -30,8 +27,14 @@ bench: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
-	$(SITE)
+	$(MAKE) site
 	@echo "Open build/docs/index.html"
+
+# The documentation as a site. Whatever Sphinx warns of fails, a link that leads nowhere first of all.
+.PHONY: site
+site: .venv/dev
+	rm -rf build/docs
+	$(BIN)/python -m sphinx -b html -c docs -E -d build/doctrees --fail-on-warning --quiet . build/docs
 
 # The light install: paints, has no torch.
 .venv/light: pyproject.toml
