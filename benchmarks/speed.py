@@ -23,12 +23,13 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
+from pleinair import graphs
 from pleinair.config import RECIPES, size_multiple
-from pleinair.export import export
 from pleinair.networks import build, count_parameters
 from pleinair.painter import Painter
 from pleinair.session import Session
 from pleinair.step import train_step
+from pleinair.weights import Weights
 
 
 def median_seconds(run: Callable[[], object], at_least: float, most: int = 15) -> float:
@@ -82,7 +83,8 @@ def painting_rows(sizes: list[int], seconds: float, rate: float) -> Iterator[lis
             spec = RECIPES[name].generator
             network = build(spec).eval()
             file = Path(folder) / f"{name}.onnx"
-            export(network, spec, {}, file)
+            arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+            file.write_bytes(graphs.painter(Weights(spec, arrays, {})))
             painter = Painter.load(file, threads=torch.get_num_threads())
             for side in (s for s in sizes if s % size_multiple(spec) == 0):
                 photo = np.random.default_rng(0).random((1, 3, side, side), np.float32) * 2 - 1

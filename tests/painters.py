@@ -21,19 +21,13 @@ SPECS = {
 }
 
 
-def painter_of(spec, seed=3) -> Weights:
+def painter_of(spec, seed=3, spread=0.2) -> Weights:
     torch.manual_seed(seed)
     network = build(spec).eval()
     for parameter in network.parameters():  # far from the copy that `light` starts as
-        torch.nn.init.normal_(parameter, 0, 0.2)
+        torch.nn.init.normal_(parameter, 0, spread)
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
     return Weights(spec, arrays, {"steps": 7, "title": "Somebody"})
-
-
-def network_of(painter):
-    network = build(painter.spec).eval()
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in painter.arrays.items()})
-    return network
 
 
 def painted(network, photo):

@@ -1,37 +1,39 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from pleinair import export, weights
+from pleinair import exports, weights
 from pleinair.config import RECIPES, LightSpec, ResNetSpec
+from pleinair.engines import network_of
 from pleinair.errors import CheckpointError, ExportError, PainterError
+from pleinair.exports import graph
+from pleinair.exports.wish import Wish
 from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.recipes import spec_from_dict
 
 from .conftest import REPOSITORY, tiny
+from .painters import painter_of
 
 
 @pytest.fixture(scope="module", params=sorted(RECIPES))
 def exported(request, tmp_path_factory):
-    spec = tiny(request.param).generator
-    torch.manual_seed(3)
-    network = build(spec).eval()
-    for parameter in network.parameters():  # far from the copy that `light` starts as
-        torch.nn.init.normal_(parameter, 0, 0.2)
+    known = painter_of(tiny(request.param).generator)
     path = tmp_path_factory.mktemp("onnx") / "painter.onnx"
-    difference = export.export(network, spec, {"steps": 7, "licence": "CC0-1.0"}, path)
-    return network, spec, path, difference
+    graph.write(replace(known, card={"steps": 7, "licence": "CC0-1.0"}), path, Wish())
+    return known, path
 
 
 def test_onnx_paints_what_pytorch_paints_at_every_size(exported):
-    network, _, path, difference = exported
-    assert difference <= 1e-4
+    known, path = exported
+    assert graph.difference_to_pytorch(known, path.read_bytes()) <= 1e-4
+    network = network_of(known)
     painter = Painter.load(path)
     random = np.random.default_rng(1)
     for height, width in ((32, 32), (32, 96), (160, 64), (256, 224)):
@@ -43,11 +45,11 @@ def test_onnx_paints_what_pytorch_paints_at_every_size(exported):
 
 def test_the_file_says_what_it_is(exported):
     onnx = pytest.importorskip("onnx")
-    _, spec, path, _ = exported
+    known, path = exported
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    assert spec_from_dict(json.loads(metadata["spec"])) == spec
+    assert spec_from_dict(json.loads(metadata["spec"])) == known.spec
     assert json.loads(metadata["card"]) == {"steps": 7, "licence": "CC0-1.0"}
     assert metadata["pixels"] == "float32 NCHW, RGB in sRGB, [-1, 1]"
     shape = model.graph.input[0].type.tensor_type.shape.dim
@@ -58,16 +60,16 @@ def test_the_file_says_what_it_is(exported):
 
 
 def test_the_file_says_nothing_of_the_machine_that_wrote_it(exported):
-    data = exported[2].read_bytes()
+    data = exported[1].read_bytes()
     for trace in (b'File "', b"stack_trace", str(REPOSITORY).encode(), b".py"):
         assert trace not in data
 
 
 def test_a_graph_that_disagrees_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "compare", lambda *_: 0.5)
-    spec = tiny("light").generator
+    monkeypatch.setattr(graph, "difference_to_pytorch", lambda *_: 0.5)
+    known = painter_of(tiny("light").generator)
     with pytest.raises(ExportError, match=r"differ by 0\.5"):
-        export.export(build(spec), spec, {}, tmp_path / "a.onnx")
+        graph.write(known, tmp_path / "a.onnx", Wish())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,7 +86,7 @@ def test_damaged_weights_are_answered_in_one_sentence(tmp_path):
     file = tmp_path / "a.safetensors"
     for data in (b"", b"nonsense", (2**31).to_bytes(8, "little") + b"{"):
         file.write_bytes(data)
-        with pytest.raises(PainterError, match="cannot be read as weights"):
+        with pytest.raises(PainterError, match="cannot be read as safetensors"):
             weights.load(file)
     from safetensors.numpy import save
 
@@ -98,14 +100,17 @@ def test_weights_that_do_not_fit_their_spec(tmp_path):
     arrays = {"w": np.zeros(1, np.float32)}
     weights.save(weights.Weights(tiny("light").generator, arrays, {}), file)
     with pytest.raises(CheckpointError, match="does not fit"):
-        export.export_run(file, tmp_path / "a.onnx")
+        network_of(weights.load(file))
+    with pytest.raises(PainterError, match=r"weight half_in\.weight of .* is missing"):
+        exports.export(file, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("spec", [LightSpec(), ResNetSpec(blocks=1)])
 def test_networks_of_full_width_are_exported(spec, tmp_path):
     # Wide layers take ways of their own while they train, which a graph must not hold.
-    target = tmp_path / "wide.onnx"
-    assert export.export(build(spec), spec, {}, target) < 1e-4
+    known, target = painter_of(spec, spread=0.02), tmp_path / "wide.onnx"
+    graph.write(known, target, Wish())
     kinds = {node.op_type for node in onnx.load(target).graph.node}
     assert "Conv" in kinds
     assert not kinds & {"MatMul", "BatchNormalization"}

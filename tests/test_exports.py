@@ -11,6 +11,7 @@ import torch
 from pleinair import exports, foreign, images, leaves, weights
 from pleinair.cli import app
 from pleinair.config import LightSpec
+from pleinair.engines import network_of
 from pleinair.errors import (
     CheckpointError,
     ExportError,
@@ -24,7 +25,7 @@ from pleinair.painter import Painter
 from pleinair.recipes import spec_from_dict, spec_to_dict
 
 from .conftest import REPOSITORY
-from .painters import SPECS, network_of, painted, painter_of, says_what_it_is
+from .painters import SPECS, painted, painter_of, says_what_it_is
 
 h5py = pytest.importorskip("h5py")
 

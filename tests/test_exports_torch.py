@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from pleinair import exports, files, leaves, weights
+from pleinair.engines import network_of
 from pleinair.errors import MissingExtraError
 from pleinair.exports import fixed
 from pleinair.painter import Painter
 
 from .conftest import REPOSITORY
-from .painters import SPECS, network_of, painted, painter_of, says_what_it_is
+from .painters import SPECS, painted, painter_of, says_what_it_is
 
 # --- PyTorch ----------------------------------------------------------------------------------
 

@@ -531,7 +531,7 @@ def test_a_file_that_changes_is_read_anew(tmp_path):
 
 def test_a_folder_is_known_by_what_is_in_it(tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(PainterError, match="is a folder; export a run"):
+    with pytest.raises(PainterError, match="is a folder without a painter"):
         hub.find(tmp_path / "a")
     (tmp_path / "a" / "saved_model.pb").write_bytes(b"")
     assert hub.find(tmp_path / "a") == tmp_path / "a"

@@ -17,7 +17,7 @@ import torch
 
 from pleinair import download, graphs, hub, places, registry, settings, stock
 from pleinair.config import ResNetSpec
-from pleinair.errors import DataError, OutputError, PainterError
+from pleinair.errors import DataError, MissingExtraError, OutputError, PainterError
 from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.registry import Entry
@@ -535,6 +535,35 @@ def test_a_server_shows_what_is_here_and_fetches_nothing(host):
     with pytest.raises(PainterError, match="is unknown"):
         Shelf().find("style_monet")
     assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "missing", "extras"),
+    [
+        ("a.h5", "onnx", "import"),
+        ("a.keras", "onnx", "import"),
+        ("a.pth", "torch", "import,train"),
+        ("a.safetensors", "safetensors", "import"),
+        ("a.h5", "h5py", ""),  # which writing needs, and reading does not
+        ("a.safetensors", "torch", ""),
+    ],
+)
+def test_what_reading_needs_is_asked_for_before_anything_is_fetched(
+    host, monkeypatch, file, missing, extras
+):
+    there = stock.importlib.util.find_spec
+    monkeypatch.setattr(
+        stock.importlib.util, "find_spec", lambda name: None if name == missing else there(name)
+    )
+    hub.add("mine", f"{host.url}/{file}")
+    if extras:
+        with pytest.raises(MissingExtraError, match=rf"'pleinair\[{extras}\]'"):
+            hub.find("mine")
+        assert host.asked == []
+    else:
+        with pytest.raises(PainterError):  # of a file that is not there
+            hub.find("mine")
+        assert host.asked
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root writes anywhere")

@@ -18,7 +18,7 @@ from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec
 from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
-from pleinair.export import export_run
+from pleinair.exports import export
 from pleinair.monitoring import Score
 from pleinair.networks import build, winograd
 from pleinair.plan import Plan, resumed_plan
@@ -337,7 +337,7 @@ def test_a_run_can_begin_with_a_painter(plan, tmp_path):
     first = plan(tiny("light"), "first", steps=3)
     train(first, Ear())
     onnx = tmp_path / "mine.onnx"
-    export_run(first.out, onnx)
+    export(first.out, onnx)
     arrays = weights.load(first.out / "painter.safetensors").arrays
     for index, source in enumerate((onnx, first.out / "painter.safetensors")):
         second = plan(

@@ -66,19 +66,20 @@ def pixels_at_once(spec: PainterSpec, free: int) -> int:
     return max(free, PAINT.least_tile_bytes) // working_bytes_per_pixel(spec)
 
 
-def patch_of(spec: AnySpec, height: int, width: int, most: int) -> Patch | None:
-    """What to show a network of unknown layers of a photo that it cannot be shown at once.
+def patch_of(spec: PainterSpec, height: int, width: int, most: int) -> Patch | None:
+    """What to show a network of a photo that it cannot be shown at once, where it takes no
+    statistics, with which tiles would have the same tint.
 
     most: pixels that can be painted at once. None: all of it.
     """
-    if spec.height and spec.width:
+    if isinstance(spec, AnySpec) and spec.height and spec.width:
         inside = height <= spec.height and width <= spec.width
         return None if inside else Patch(spec.height, spec.width, 4)
-    stride = size_multiple(spec)
-    tall, wide = (-(-side // stride) * stride for side in (height, width))
-    if tall * wide <= most or max(tall, wide) == stride:
+    stride, least = size_multiple(spec), least_side(spec)
+    tall, wide = (max(least, -(-side // stride) * stride) for side in (height, width))
+    if tall * wide <= most or max(tall, wide) == least:
         return None
-    side = max(stride, math.isqrt(most) // stride * stride)
+    side = max(least, math.isqrt(most) // stride * stride)
     return Patch(min(side, tall), min(side, wide), 4)
 
 
@@ -149,17 +150,18 @@ class Brushwork:
         busy = held + ground.photo.nbytes + PAINT.base_bytes
         busy += PAINT.weights_copies * getattr(self.engine, "weight_bytes", 0)
         most = pixels_at_once(self.spec, self.memory - busy)
-        if isinstance(self.spec, AnySpec):
+        if not isinstance(self.engine, Measuring):
             patch = patch_of(self.spec, height, width, most)
             if patch is not None:
                 return self._patched(ground, held, patch, told)
+        if isinstance(self.spec, AnySpec):
             tall, wide = self.spec.height or tall, self.spec.width or wide
         frame = Frame(ground, margin, tall, wide)
         painted = _room(ground, self.memory - held)
         engine = self._for_layer(frame, stride, most, adjust)
         whole = Box(0, 0, tall, wide)
         tiles = [Tile(whole, whole)]
-        if whole.area > most and isinstance(self.engine, Measuring):
+        if whole.area > most and isinstance(self.engine, Measuring):  # else it is one patch
             tiles = tiling.plan(tall, wide, tiling.halo(self.spec), stride, most)
         for number, tile in enumerate(tiles):
             inner = frame.inner(tile.out)  # without the margin that was added around
@@ -194,9 +196,9 @@ class Brushwork:
         return painted
 
     def _patched(self, ground: Ground, held: int, patch: Patch, told: Told) -> Levels:
-        """Paint a ground in blended patches, where nothing is known of the network.
+        """Paint a ground in blended patches, where the network takes no statistics.
 
-        Its statistics cannot be given, so that each patch has a tint of its own. Broad colours are
+        They cannot be given, so that each patch has a tint of its own. Broad colours are
         those of the whole ground, painted as small as a patch.
         """
         painted = _room(ground, self.memory - held)

@@ -5,11 +5,17 @@ Weights of other programs are read and written into a graph; an ONNX file is wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pleinair import identify, nameplate
 from pleinair.errors import MissingExtraError, PainterError
+
+if TYPE_CHECKING:
+    from pleinair.foreign import Found
 
 
 def painter_bytes(path: Path, network: str | None = None) -> bytes:
@@ -30,22 +36,42 @@ def painter_bytes(path: Path, network: str | None = None) -> bytes:
     return _converted(path, network, _mark(path))
 
 
-@lru_cache(maxsize=1)  # painters side by side share it, and keep it anyway
-def _converted(path: Path, network: str | None, _mark: tuple[int, int]) -> bytes:
+def read(path: Path, network: str | None = None) -> bytes | Found:
+    """An ONNX file as it is, or the generator of a file or folder of another kind.
+
+    Raises PainterError, MissingExtraError.
+    """
     # Here, since painters that are ONNX files already have no need of what reads others.
     from pleinair import foreign
 
     if path.is_file() and foreign.reader_of(path) is None:
         return _checked(path, path.read_bytes(), network)
-    read = foreign.read(path, network)
+    return foreign.read(path, network)
+
+
+def written(found: Found, about: Mapping[str, Any]) -> bytes:
+    """A painter's .onnx file of what was read. about: what else its card says, or says instead.
+
+    The card of other programs' weights says, too, which way they go and what the file calls them.
+    Raises PainterError, MissingExtraError.
+    """
     # Behind reading, so that a bad file is called bad before anything has to be installed for it.
     try:
         from pleinair import graphs
     except MissingExtraError as error:
         raise MissingExtraError(
-            f"{path} is made an ONNX file first, which needs pip install 'pleinair[import]'."
+            "weights are made an ONNX file first, which needs pip install 'pleinair[import]'."
         ) from error
-    return graphs.painter(read.weights)
+    card = {**found.weights.card, **about}
+    if "format" in card:
+        card |= {"way": found.way, **({"network": found.name} if found.name else {})}
+    return graphs.painter(replace(found.weights, card=card))
+
+
+@lru_cache(maxsize=1)  # painters side by side share it, and keep it anyway
+def _converted(path: Path, network: str | None, _mark: tuple[int, int]) -> bytes:
+    found = read(path, network)
+    return found if isinstance(found, bytes) else written(found, {})
 
 
 def _checked(path: Path, data: bytes, network: str | None) -> bytes:

@@ -17,7 +17,6 @@ from pleinair import (
     files,
     foreign,
     hub,
-    identify,
     images,
     nameplate,
     resampling,
@@ -25,6 +24,7 @@ from pleinair import (
 )
 from pleinair.config import AnySpec, size_multiple, working_bytes_per_pixel
 from pleinair.errors import PainterError
+from pleinair.foreign.ways import WORDS
 from pleinair.images import Pixels
 from pleinair.painter import Painter
 from pleinair.runtime import Measuring
@@ -75,12 +75,9 @@ def examine(
     Raises PainterError for what does not paint, in a sentence that says what it is instead.
     """
     path = _place(name_or_path)
-    try:
-        data = converting.painter_bytes(path, network)
-    except PainterError as error:
-        raise _explained(path, error) from error
+    data = converting.painter_bytes(path, network)
     painter = Painter.opened(data, str(path), threads)
-    facts = _facts(path, data, painter, network)
+    facts = _facts(path, data, painter)
     report = look(painter, told)
     return Report(facts | report.facts, report.findings, report.photos, report.paintings)
 
@@ -149,24 +146,10 @@ def _place(name_or_path: str) -> Path:
             return run
         if path.is_file():
             return path
-    try:
-        return hub.find(name_or_path)
-    except PainterError as error:
-        raise (_explained(path, error) if path.is_dir() else error) from error
+    return hub.find(name_or_path)
 
 
-def _explained(path: Path, error: PainterError) -> PainterError:
-    """What a file is, where nothing reads it; what its reader said, where one does."""
-    try:
-        known = foreign.reader_of(path) is not None
-    except PainterError:
-        known = True
-    return error if known else PainterError(f"{path} {identify.described(path)}")
-
-
-def _facts(
-    path: Path, data: bytes, painter: Painter, network: str | None
-) -> dict[str, str | int | float]:
+def _facts(path: Path, data: bytes, painter: Painter) -> dict[str, str | int | float]:
     told = nameplate.metadata(data)
     card, spec = painter.card, nameplate.part(told, "spec")
     title, about, licence = painter.words(path.stem)
@@ -181,7 +164,7 @@ def _facts(
         "network": ", ".join(f"{key} {value}" for key, value in spec.items()) or _shape(painter),
         "parameters": nameplate.parameters(data),
         "learned from": str(card.get("data") or "not stated") if card else "",
-        "way": _way(path, network) if converted else "",
+        "way": WORDS[card["way"]] if card.get("way") in WORDS else "",
         "modes": (
             "two: statistics can be given, so that photos of any size are painted in tiles"
             if isinstance(painter.engine, Measuring)
@@ -205,12 +188,6 @@ def _kind(told: dict[str, str], card: dict[str, Any]) -> str:
 
 def _format(path: Path, card: dict[str, Any]) -> str:
     return f"weights of {card['format']}" if card.get("format") else f"weights in {path.suffix}"
-
-
-def _way(path: Path, network: str | None) -> str:
-    way = foreign.read(path, network).way
-    words = {"painting": "photo to painting", "photo": "painting to photo"}
-    return words.get(way, "not told by its names")
 
 
 def _shape(painter: Painter) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pleinair import backbones, files, images
-from pleinair.errors import DataError
+from pleinair.errors import CheckpointError, DataError
 from pleinair.images import Batch, Pixels
 from pleinair.metrics import Maps
 from pleinair.networks import build
@@ -38,11 +38,22 @@ def engine(network: nn.Module, device: torch.device) -> Callable[[Batch], Batch]
     return run
 
 
-def of_weights(weights: Weights) -> Callable[[Batch], Batch]:
-    """The network of a weights file as such a callable, on the processor."""
+def network_of(weights: Weights) -> nn.Module:
+    """The network with these weights, in evaluation mode, on the processor.
+
+    Raises CheckpointError for weights of another network.
+    """
     network = build(weights.spec)
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
-    return engine(network, torch.device("cpu"))
+    try:
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
+    except RuntimeError as error:
+        raise CheckpointError(f"what was loaded does not fit its own spec ({error}).") from error
+    return network.eval()
+
+
+def of_weights(weights: Weights) -> Callable[[Batch], Batch]:
+    """The network of a weights file as such a callable. Raises CheckpointError."""
+    return engine(network_of(weights), torch.device("cpu"))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ their parameter names, which have dots; all else in the graph has names without.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,8 +23,7 @@ from pleinair.config import (
     size_multiple,
 )
 from pleinair.errors import MissingExtraError, PainterError
-from pleinair.recipes import spec_to_dict
-from pleinair.settings import EXPORT, PIXEL_CONTRACT
+from pleinair.settings import EXPORT
 from pleinair.weights import Weights
 
 try:
@@ -42,14 +40,7 @@ def painter(weights: Weights) -> bytes:
     Raises PainterError where the weights are not those of their spec.
     """
     written = model(weights.spec, weights.arrays)
-    helper.set_model_props(
-        written,
-        {
-            "spec": json.dumps(spec_to_dict(weights.spec)),
-            "card": json.dumps(weights.card),
-            "pixels": PIXEL_CONTRACT,
-        },
-    )
+    helper.set_model_props(written, weights.described())
     data: bytes = written.SerializeToString()
     return data
 
@@ -85,7 +76,7 @@ class _Graph:
     """Nodes in the order in which they were asked for, and the arrays that they take."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self.arrays, self.left = arrays, dict(arrays)
+        self.left = dict(arrays)
         self.nodes: list[Any] = []
         self.initializers: dict[str, NDArray[Any]] = {}
 
@@ -100,14 +91,12 @@ class _Graph:
         self.initializers.setdefault(name, array)
         return name
 
-    def weight(self, name: str, *shape: int | None) -> str:
-        """Name of a parameter; None in its shape: any number."""
+    def weight(self, name: str, *shape: int) -> str:
+        """Name of a parameter of this shape."""
         array = self.left.pop(name, None)
         if array is None:
             raise PainterError(f"weight {name} of {shape} is missing; give a whole file.")
-        if len(array.shape) != len(shape) or any(
-            wanted not in (None, side) for side, wanted in zip(array.shape, shape, strict=True)
-        ):
+        if array.shape != shape:
             raise PainterError(f"weight {name} has the shape {array.shape}, not {shape}.")
         self.initializers[name] = np.ascontiguousarray(array, np.float32)
         return name
@@ -125,10 +114,9 @@ class _Graph:
         stride: int = 1,
     ) -> str:
         """A convolution, padded with zeros."""
-        taken = [x, self.weight(f"{layer}.weight", outputs, inputs, kernel, kernel)]
+        taken = [self.weight(f"{layer}.weight", outputs, inputs, kernel, kernel)]
         taken += [self.weight(f"{layer}.bias", outputs)] if bias else []
-        size: dict[str, Any] = {"kernel_shape": [kernel] * 2, "pads": [pad] * 4}
-        return self.node("Conv", *taken, **size, strides=[stride] * 2)
+        return self.node("Conv", x, *taken, **_window(kernel, pad, stride))
 
     def transposed(
         self,
@@ -142,10 +130,10 @@ class _Graph:
         more: int = 0,
     ) -> str:
         """A transposed convolution of stride 2, padded by 1. more: rows and columns to add."""
-        taken = [x, self.weight(f"{layer}.weight", inputs, outputs, kernel, kernel)]
+        taken = [self.weight(f"{layer}.weight", inputs, outputs, kernel, kernel)]
         taken += [self.weight(f"{layer}.bias", outputs)] if bias else []
-        size: dict[str, Any] = {"kernel_shape": [kernel] * 2, "pads": [1] * 4}
-        return self.node("ConvTranspose", *taken, **size, strides=[2, 2], output_padding=[more] * 2)
+        window = _window(kernel, 1, 2)
+        return self.node("ConvTranspose", x, *taken, **window, output_padding=[more] * 2)
 
     def norm(self, x: str, layer: str, channels: int, *, affine: bool, epsilon: float) -> str:
         """An instance norm, with a scale and a bias of its own or with 1 and 0."""
@@ -182,6 +170,10 @@ class _Graph:
         return helper.make_model(
             graph, opset_imports=[opset], ir_version=EXPORT.ir_version, producer_name="pleinair"
         )
+
+
+def _window(kernel: int, pad: int, stride: int) -> dict[str, list[int]]:
+    return {"kernel_shape": [kernel] * 2, "pads": [pad] * 4, "strides": [stride] * 2}
 
 
 # --- the generators: each as its file in networks/ has it -------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pleinair import files, huggingface, places, registry, stock
+from pleinair import files, huggingface, identify, places, registry, stock
 from pleinair.download import Progress, silent
 from pleinair.errors import OutputError, PainterError
 from pleinair.registry import Entry
@@ -111,11 +111,7 @@ def find(name_or_path: str | Path, told: Told = _log.info, progress: Progress = 
         inside = held(path)
         if inside is not None:
             return inside
-        if path.suffix == ".mlpackage":
-            raise PainterError(f"{path} is a Core ML package, for Macs and phones; give the .onnx.")
-        raise PainterError(
-            f"{path} is a folder; export a run with `pleinair export {path} painter.onnx` first."
-        )
+        raise PainterError(f"{path} {identify.described(path)}")
     index = Path(f"{path}.index")
     if text and not path.exists() and index.is_file():
         return index  # a checkpoint goes by what the names of its files begin with

@@ -76,12 +76,13 @@ def import_painter(
     card["imported"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     if licence:
         card["licence"] = licence
-    if path.is_file() and foreign.reader_of(path) is None:
-        data, done = _of_onnx(path, out, card, values, network)
+    found = converting.read(path, network)
+    if isinstance(found, bytes):
+        data, done = _of_onnx(found, path, out, card, values)
     else:
         if values is not None:
             raise PainterError(f"{path} is no .onnx file; only of those --values have to be told.")
-        data, done = _of_weights(foreign.read(path, network), out, card)
+        data, done = _of_weights(found, out, card)
     with files.writing(out, "choose another place"):
         out.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(out, data)
@@ -94,14 +95,8 @@ def name_of(source: Path) -> str:
 
 
 def _of_weights(found: foreign.Found, out: Path, card: dict[str, Any]) -> tuple[bytes, Imported]:
-    from pleinair import graphs
-
     read = found.weights
-    about = {**read.card, **card, "way": found.way}
-    about.pop("read from", None)  # the card says origin
-    if found.name:
-        about["network"] = found.name
-    data = graphs.painter(Weights(read.spec, read.arrays, about))
+    data = converting.written(found, card)
     painter = Painter.opened(data, str(out), device="cpu")
     side = max(size_multiple(painter.spec), IMPORT.trial_side)
     painted = _tried(painter, side, side)
@@ -114,9 +109,8 @@ def _of_weights(found: foreign.Found, out: Path, card: dict[str, Any]) -> tuple[
 
 
 def _of_onnx(
-    path: Path, out: Path, card: dict[str, Any], values: Values | None, network: str | None
+    data: bytes, path: Path, out: Path, card: dict[str, Any], values: Values | None
 ) -> tuple[bytes, Imported]:
-    data = converting.painter_bytes(path, network)
     engine, metadata = runtime.opened(data, str(path), device="cpu")
     if "spec" in metadata or "pixels" in metadata:
         raise PainterError(f"{path} is a painter of ours already; paint with it as it is.")

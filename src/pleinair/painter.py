@@ -20,7 +20,6 @@ from pleinair import (
     images,
     memory,
     nameplate,
-    resampling,
     runtime,
     strangers,
 )
@@ -32,6 +31,7 @@ from pleinair.config import (
     PainterSpec,
     PatchSpec,
     Spec,
+    UNetSpec,
 )
 from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
@@ -137,24 +137,18 @@ class Painter:
         """What to tell of a photo of this size before it is painted; empty where all is well."""
         allowed, held = memory.allowed(self.memory), height * width * 3
         size = f"a photo of {width}x{height}"
-        if isinstance(self.spec, AnySpec):
-            most = brushwork.pixels_at_once(self.spec, allowed - PAINT.base_bytes - 2 * held)
-            patch = brushwork.patch_of(self.spec, height, width, most)
-            if patch is None:
-                return ""
-            parts = f"{patch.wide}x{patch.tall}"
-            if self.spec.height:
-                return f"this painter's file takes {parts} pixels; {size} is painted in such parts."
-            return (
-                f"nothing is known of this painter's layers, so {size} is painted in parts of "
-                f"{parts} to keep within the memory; more of it (--memory) makes them larger."
-            )
-        now = self._shape_to_paint(height, width, held, allowed)
-        if now == (height, width):
+        if isinstance(self.engine, Measuring) or isinstance(self.spec, UNetSpec):
             return ""
+        most = brushwork.pixels_at_once(self.spec, allowed - PAINT.base_bytes - 2 * held)
+        patch = brushwork.patch_of(self.spec, height, width, most)
+        if patch is None:
+            return ""
+        parts = f"{patch.wide}x{patch.tall}"
+        if isinstance(self.spec, AnySpec) and self.spec.height:
+            return f"this painter's file takes {parts} pixels; {size} is painted in such parts."
         return (
-            f"this painter's file takes no statistics, so {size} is painted at {now[1]}x{now[0]} "
-            "and enlarged; files that `pleinair export` writes take them."
+            f"this painter's file takes no statistics, so {size} is painted in parts of {parts} "
+            "to keep within the memory; more of it (--memory) makes them larger."
         )
 
     def paint(
@@ -258,24 +252,7 @@ class Painter:
         """
         brushwork.check_look(look)
         work = Brushwork(self.engine, self.spec, memory.allowed(self.memory))
-        height, width = pixels.shape[:2]
-        shape = self._shape_to_paint(height, width, pixels.nbytes, work.memory)
-        if shape == (height, width):
-            return work.paint(pixels, look, adjust, told)
-        small = resampling.resized(pixels, *shape)
-        return resampling.resized(work.paint(small, look, adjust, told), height, width)
-
-    def _shape_to_paint(self, height: int, width: int, held: int, allowed: int) -> tuple[int, int]:
-        """Height and width at which to paint; others than the photo's where nothing else works.
-
-        Tiles of a network whose statistics cannot be given would each have a tint of its own.
-        """
-        most = brushwork.pixels_at_once(self.spec, allowed - PAINT.base_bytes - 2 * held)
-        blended = isinstance(self.spec, AnySpec)
-        if blended or isinstance(self.engine, Measuring) or height * width <= most:
-            return height, width
-        scale = (most / (height * width)) ** 0.5
-        return max(1, int(height * scale)), max(1, int(width * scale))
+        return work.paint(pixels, look, adjust, told)
 
 
 def default_output(photo: Path, painter: str = PAINT.painter, suffix: str | None = None) -> Path:

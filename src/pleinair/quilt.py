@@ -8,8 +8,8 @@ it had in training. Neighbours overlap by half and are blended with weights that
 all are painted with the same statistics, so that they have the same tint. These squares depend on
 the photo's size alone, never on memory.
 
-Files of other people, of which nothing but their pixels is known, are shown such squares, too,
-where they take one size only or a photo is beyond the memory.
+Networks that take no statistics, as files of other people, are shown such squares, too, where they
+take one size only or a photo is beyond the memory.
 """
 
 from __future__ import annotations

@@ -13,10 +13,14 @@ from pleinair.config import RECIPES, SPEC_KINDS, PatchSpec, Recipe, Spec, size_m
 from pleinair.errors import RecipeError
 
 
+def spec_name(spec: Spec) -> str:
+    """What the kind of network is called, as `light`."""
+    return next(name for name, cls in SPEC_KINDS.items() if type(spec) is cls)
+
+
 def spec_to_dict(spec: Spec) -> dict[str, Any]:
     """A spec as plain values, its kind under `kind`."""
-    kind = next(name for name, cls in SPEC_KINDS.items() if type(spec) is cls)
-    return {"kind": kind, **dataclasses.asdict(spec)}
+    return {"kind": spec_name(spec), **dataclasses.asdict(spec)}
 
 
 def spec_from_dict(values: dict[str, Any]) -> Spec:

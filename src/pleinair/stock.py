@@ -24,16 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pleinair import (
-    download,
-    files,
-    foreign,
-    huggingface,
-    identify,
-    nameplate,
-    places,
-    registry,
-)
+from pleinair import converting, download, files, huggingface, places, registry
 from pleinair.download import Progress, silent
 from pleinair.errors import DataError, MissingExtraError, PainterError, PleinairError
 from pleinair.registry import Entry
@@ -166,19 +157,11 @@ def converted(path: Path, entry: Entry) -> bytes:
 
     Raises PainterError, MissingExtraError.
     """
-    data = path.read_bytes() if path.is_file() else b""
-    if nameplate.is_model(data):
-        return data
-    if not path.is_dir() and foreign.reader_of(path) is None:
-        raise PainterError(f"{path} {identify.described(path)}")
-    from pleinair import graphs
-
-    found = foreign.read(path, entry.network or None)
-    about = {key: getattr(entry, key) for key in ("title", "about", "licence", "origin")}
-    card = {**found.weights.card, **{key: text for key, text in about.items() if text}}
-    if entry.url:
-        card["url"] = entry.url
-    return graphs.painter(replace(found.weights, card=card))
+    found = converting.read(path, entry.network or None)
+    if isinstance(found, bytes):
+        return found
+    about = {key: getattr(entry, key) for key in ("title", "about", "licence", "origin", "url")}
+    return converting.written(found, {key: text for key, text in about.items() if text})
 
 
 # --- fetching ---------------------------------------------------------------------------------
@@ -282,9 +265,9 @@ def _check_extras(name: str) -> None:
     """Before a file is fetched that could not be read: MissingExtraError."""
     suffix = Path(name).suffix.lower()
     extras, packages = {
-        **dict.fromkeys((".h5", ".keras"), ("import", ("onnx", "h5py"))),
+        **dict.fromkeys((".h5", ".keras"), ("import", ("onnx",))),
         **dict.fromkeys((".pth", ".pt", ".ckpt"), ("import,train", ("onnx", "torch"))),
-        ".safetensors": ("import,train", ("onnx", "safetensors")),
+        ".safetensors": ("import", ("onnx", "safetensors")),
     }.get(suffix, ("", ()))
     if any(importlib.util.find_spec(one) is None for one in packages):
         raise MissingExtraError(f"reading {name} needs pip install 'pleinair[{extras}]'.")

@@ -18,6 +18,7 @@ from pleinair import files, identify, nameplate
 from pleinair.config import Spec
 from pleinair.errors import MissingExtraError, PainterError, RecipeError
 from pleinair.recipes import spec_from_dict, spec_to_dict
+from pleinair.settings import PIXEL_CONTRACT
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -36,14 +37,21 @@ class Weights:
         given = {key: value for key, value in about.items() if value}
         return replace(self, card={**self.card, "exported": today, **given})
 
+    def described(self, pixels: str = PIXEL_CONTRACT) -> dict[str, str]:
+        """What every kind of file says of its painter, in whatever place it has for words.
+
+        pixels: what goes in and comes out, as PIXEL_CONTRACT says it.
+        """
+        spec = json.dumps(spec_to_dict(self.spec))
+        return {"spec": spec, "card": json.dumps(self.card), "pixels": pixels}
+
 
 def save(weights: Weights, path: Path) -> None:
     """Write in one step. Raises OSError."""
     from safetensors.numpy import save as to_bytes
 
-    metadata = {"spec": json.dumps(spec_to_dict(weights.spec)), "card": json.dumps(weights.card)}
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.arrays.items()}
-    files.write_bytes(path, to_bytes(arrays, metadata=metadata))
+    files.write_bytes(path, to_bytes(arrays, metadata=weights.described()))
 
 
 def load(path: Path) -> Weights:
@@ -51,7 +59,7 @@ def load(path: Path) -> Weights:
 
     Raises PainterError for anything that is not a whole one.
     """
-    return _load_onnx(path) if path.suffix == ".onnx" else _load_safetensors(path)
+    return _load_onnx(path) if path.suffix == ".onnx" else of_ours(path, *tensors(path))
 
 
 def _load_onnx(path: Path) -> Weights:
@@ -77,7 +85,7 @@ def _load_onnx(path: Path) -> Weights:
         for tensor in model.graph.initializer
         if "." in tensor.name
     }
-    found = _described(path, metadata, arrays)
+    found = of_ours(path, metadata, arrays)
     precision = found.card.pop("precision", "float32")  # of the file; these are float32
     if precision == "int8":
         raise PainterError(
@@ -87,7 +95,12 @@ def _load_onnx(path: Path) -> Weights:
     return found
 
 
-def _load_safetensors(path: Path) -> Weights:
+def tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """What a .safetensors file says, and its arrays by name, whoever wrote it.
+
+    A length of 8 bytes, a header of JSON of that length, then tensors:
+    https://huggingface.co/docs/safetensors. Raises PainterError, MissingExtraError.
+    """
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
@@ -96,14 +109,16 @@ def _load_safetensors(path: Path) -> Weights:
         ) from error
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise PainterError(f"{path} cannot be read as weights ({error}).") from error
-    return _described(path, metadata, arrays)
+            return file.metadata() or {}, arrays
+    # Types that NumPy does not know, as bfloat16, are no SafetensorError.
+    except (OSError, SafetensorError, TypeError, ValueError, AttributeError) as error:
+        first = (str(error).splitlines() or [""])[0][:120]
+        raise PainterError(f"{path} cannot be read as safetensors ({first}).") from error
 
 
-def _described(path: Path, metadata: dict[str, str], arrays: Arrays) -> Weights:
+def of_ours(path: Path, metadata: dict[str, str], arrays: Arrays) -> Weights:
+    """Weights by what a file of ours says. Raises PainterError for a file of others."""
     try:
         spec = spec_from_dict(json.loads(metadata["spec"]))
         card = json.loads(metadata["card"])

@@ -189,11 +189,11 @@ def _run(plan: Plan, resume: bool) -> int:
 
 def _export(run: Path) -> Path | None:
     """RUN/painter.onnx, so that a night's run ends with something that paints."""
-    from pleinair.export import export_run
+    from pleinair.exports import export
 
     target = run / "painter.onnx"
     try:
-        export_run(run, target, True)
+        export(run, target, force=True)
     except PleinairError as error:
         say(f"pleinair: {error} The run itself is whole.")
         return None

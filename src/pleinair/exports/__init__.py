@@ -20,7 +20,8 @@ from pleinair.errors import (
     PainterError,
     UsageError,
 )
-from pleinair.exports.wish import Precision, Wish, name_of
+from pleinair.exports.wish import Precision, Wish
+from pleinair.recipes import spec_name
 from pleinair.weights import Weights
 
 Writer = Callable[[Weights, Path, Wish], str]
@@ -172,6 +173,6 @@ def _check_size(painter: Weights, size: tuple[int, int]) -> None:
     multiple = size_multiple(painter.spec)
     if width % multiple or height % multiple or min(width, height) < multiple:
         raise UsageError(
-            f"a size of {width}x{height} pixels was asked for; {name_of(painter.spec)} takes "
+            f"a size of {width}x{height} pixels was asked for; {spec_name(painter.spec)} takes "
             f"multiples of {multiple}."
         )

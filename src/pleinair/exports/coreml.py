@@ -19,9 +19,9 @@ with quiet():  # it says which of its parts are for macOS, and which PyTorch it 
     import coremltools
 
 from pleinair import images, leaves
+from pleinair.engines import network_of
 from pleinair.errors import ExportError
-from pleinair.export import network_of
-from pleinair.exports.wish import Wish, described
+from pleinair.exports.wish import Wish
 from pleinair.settings import EXPORT, PIXEL_CONTRACT_IMAGE
 from pleinair.weights import Weights
 
@@ -40,7 +40,7 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:
     model.license = str(painter.card.get("licence") or "")
     model.input_description["photo"] = PIXEL_CONTRACT_IMAGE
     model.output_description["painting"] = PIXEL_CONTRACT_IMAGE
-    model.user_defined_metadata.update(described(painter, PIXEL_CONTRACT_IMAGE))
+    model.user_defined_metadata.update(painter.described(PIXEL_CONTRACT_IMAGE))
     model.save(str(place))
     if sys.platform != "darwin":
         _check_described(place, painter)
@@ -80,7 +80,7 @@ def _check_described(place: Path, painter: Weights) -> None:
     """That the file opens and says what it is."""
     model = coremltools.models.MLModel(str(place), skip_model_load=True)
     found = dict(model.user_defined_metadata)
-    if not described(painter, PIXEL_CONTRACT_IMAGE).items() <= found.items():
+    if not painter.described(PIXEL_CONTRACT_IMAGE).items() <= found.items():
         raise ExportError("the .mlpackage does not read back as written; nothing was kept.")
 
 

@@ -18,9 +18,10 @@ from pleinair import files, graphs, images, leaves, runtime, sources
 from pleinair.config import LightSpec, ResNetSpec, size_multiple
 from pleinair.errors import ExportError, MissingExtraError, UsageError
 from pleinair.exports import halves, integers
-from pleinair.exports.wish import Wish, described, name_of
+from pleinair.exports.wish import Wish
 from pleinair.images import Batch
-from pleinair.settings import EXPORT, PIXEL_CONTRACT
+from pleinair.recipes import spec_name
+from pleinair.settings import EXPORT
 from pleinair.weights import Weights
 
 
@@ -39,15 +40,46 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:
 
 
 def _whole(painter: Weights, place: Path) -> str:
+    data = graphs.painter(painter)
+    difference = difference_to_pytorch(painter, data)
+    if not difference <= EXPORT.tolerance:
+        raise ExportError(
+            f"ONNX and PyTorch differ by {difference:.2g}, more than {EXPORT.tolerance:g}; "
+            "nothing was written."
+        )
+    files.write_bytes(place, data)
+    return f"ONNX and PyTorch differ by at most {difference:.1g}."
+
+
+def difference_to_pytorch(painter: Weights, data: bytes) -> float:
+    """The largest, in units of [-1, 1], of an ONNX file over several sizes, in either mode.
+
+    Raises MissingExtraError, CheckpointError for weights of another network.
+    """
     try:
-        from pleinair import export
+        from pleinair import engines
     except ImportError as error:
         raise MissingExtraError(
             f"ONNX is compared with PyTorch, and {error.name} is not installed; run "
             "pip install 'pleinair[train]' first."
         ) from error
-    difference = export.export(export.network_of(painter), painter.spec, painter.card, place)
-    return f"ONNX and PyTorch differ by at most {difference:.1g}."
+    network, multiple = engines.of_weights(painter), size_multiple(painter.spec)
+    written = runtime.opened(data, "what was written", device="cpu")[0]
+    random, worst = np.random.default_rng(0), 0.0
+    for height, width in ((64, 64), (256, 256), (132, 260), (96, 512)):
+        height, width = (max(multiple, n // multiple * multiple) for n in (height, width))
+        photo = random.uniform(-1, 1, (1, 3, height, width)).astype(np.float32)
+        expected = network(photo)
+        for way in _ways(written, photo):
+            worst = max(worst, float(np.abs(way(photo) - expected).max()))
+    return worst
+
+
+def _ways(engine: runtime.Engine, photo: Batch) -> list[runtime.Engine]:
+    """An engine in both its modes, if it has two."""
+    if not isinstance(engine, runtime.Measuring):
+        return [engine]
+    return [engine, engine.fixed(engine.measure(photo))]
 
 
 def _half(painter: Weights, place: Path) -> str:
@@ -65,8 +97,8 @@ def _half(painter: Weights, place: Path) -> str:
 def _integers(painter: Weights, place: Path, photos: Path | None) -> str:
     if not isinstance(painter.spec, LightSpec | ResNetSpec):
         raise UsageError(
-            f"int8 is for the residual blocks of light and resnet, and {name_of(painter.spec)} has "
-            "none; use --precision float16, which halves the file."
+            f"int8 is for the residual blocks of light and resnet, and {spec_name(painter.spec)} "
+            "has none; use --precision float16, which halves the file."
         )
     pictures = _trials(painter, EXPORT.calibrating + EXPORT.checking, photos)
     # Those it was not calibrated on decide, a third of a folder that is small.
@@ -95,7 +127,7 @@ class _Distance(NamedTuple):
 
 def _compared(painter: Weights, model: ModelProto, place: Path, pictures: list[Batch]) -> _Distance:
     """Write a model, and how far both its modes are from the painter in float32."""
-    helper.set_model_props(model, described(painter, PIXEL_CONTRACT))
+    helper.set_model_props(model, painter.described())
     files.write_bytes(place, model.SerializeToString())
     exact = place.with_name("float32.onnx")
     exact.write_bytes(graphs.painter(painter))
@@ -115,10 +147,7 @@ def _differences(
     first, second = runtime.load(exact, device="cpu")[0], runtime.load(changed, device="cpu")[0]
     for picture in pictures:
         expected = np.clip(first(picture), -1, 1)
-        ways: list[runtime.Engine] = [second]
-        if isinstance(second, runtime.Measuring):
-            ways.append(second.fixed(second.measure(picture)))
-        for way in ways:
+        for way in _ways(second, picture):
             yield (np.clip(way(picture), -1, 1) - expected) * 127.5
 
 

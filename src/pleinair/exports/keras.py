@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pleinair import graphs
 from pleinair.config import UNetSpec
 from pleinair.errors import ExportError, UsageError
-from pleinair.exports.wish import Wish, described, name_of
+from pleinair.exports.wish import Wish
+from pleinair.recipes import spec_name
 from pleinair.settings import PIXEL_CONTRACT_LAST
 from pleinair.weights import Weights
 
@@ -46,7 +47,7 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:  # noqa: ARG001
     save = _save_new if place.name.endswith(".weights.h5") else _save_old
     with h5py.File(place, "w") as file:
         paths = save(file, layers)
-        for key, text in described(painter, PIXEL_CONTRACT_LAST).items():
+        for key, text in painter.described(PIXEL_CONTRACT_LAST).items():
             file.attrs[key] = text
     arrays = [array for layer in layers for array in layer.parts.values()]
     with h5py.File(place, "r") as file:
@@ -59,7 +60,7 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:  # noqa: ARG001
 def _check(painter: Weights) -> None:
     spec = painter.spec
     if not isinstance(spec, UNetSpec) or spec.order != "lab":
-        what = "a U-Net of pix2pix's order" if isinstance(spec, UNetSpec) else name_of(spec)
+        what = "a U-Net of pix2pix's order" if isinstance(spec, UNetSpec) else spec_name(spec)
         raise UsageError(
             f"Keras weights are for the tutorial's U-Net, and this painter is {what}; export "
             ".onnx, or train the recipe lab."

@@ -21,9 +21,9 @@ with quiet():
     from ai_edge_litert.interpreter import Interpreter
 
 from pleinair import files, leaves
+from pleinair.engines import network_of
 from pleinair.errors import ExportError
-from pleinair.export import network_of
-from pleinair.exports.wish import Wish, described
+from pleinair.exports.wish import Wish
 from pleinair.settings import EXPORT, PIXEL_CONTRACT_LAST
 from pleinair.weights import Weights
 
@@ -39,7 +39,7 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:
     width, height = wish.size
     network = fixed.ChannelsLast(fixed.plainly(network_of(painter))).eval()
     photo = np.ascontiguousarray(leaves.picture(0, height, width).transpose(0, 2, 3, 1))
-    told = described(painter, PIXEL_CONTRACT_LAST)
+    told = painter.described(PIXEL_CONTRACT_LAST)
     _convert(network, photo, place)
     files.write_bytes(place, _described(place.read_bytes(), told))
     with torch.inference_mode():

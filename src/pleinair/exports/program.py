@@ -15,10 +15,10 @@ from torch import nn
 from torch.fx.experimental import _config
 
 from pleinair.config import size_multiple
+from pleinair.engines import network_of
 from pleinair.errors import ExportError
-from pleinair.export import network_of
-from pleinair.exports.wish import Wish, described
-from pleinair.settings import EXPORT, PIXEL_CONTRACT
+from pleinair.exports.wish import Wish
+from pleinair.settings import EXPORT
 from pleinair.weights import Weights
 
 _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
@@ -30,7 +30,7 @@ def write(painter: Weights, place: Path, wish: Wish) -> str:  # noqa: ARG001
     `spec`, `card` and `pixels` are its extra files. Raises CheckpointError, ExportError.
     """
     network, multiple = network_of(painter), size_multiple(painter.spec)
-    told = described(painter, PIXEL_CONTRACT)
+    told = painter.described()
     torch.export.save(_program(network, multiple), place, extra_files=dict(told))
     found = dict.fromkeys(told, "")
     loaded = torch.export.load(place, extra_files=found).module()

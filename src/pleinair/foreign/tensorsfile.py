@@ -1,8 +1,4 @@
-"""safetensors: ours, which say what they are, and state dicts of the published generators.
-
-A length of 8 bytes, a header of JSON of that length, then tensors.
-https://huggingface.co/docs/safetensors
-"""
+"""safetensors: ours, which say what they are, and state dicts of the published generators."""
 
 from __future__ import annotations
 
@@ -10,9 +6,9 @@ from pathlib import Path
 
 from pleinair import weights
 from pleinair.config import FeatureSpec, PatchSpec
-from pleinair.errors import MissingExtraError, PainterError
+from pleinair.errors import PainterError
 from pleinair.foreign import Found
-from pleinair.foreign.published import Tensors, generators
+from pleinair.foreign.published import generators
 from pleinair.foreign.ways import way
 from pleinair.settings import IMPORT
 from pleinair.weights import Weights
@@ -33,32 +29,16 @@ def read(path: Path) -> list[Found]:
             f"{path} says that its header has {length} bytes, where at most "
             f"{min(room, IMPORT.header_bytes)} can be; it is cut short or hostile."
         )
-    metadata, tensors = _opened(path)
+    metadata, arrays = weights.tensors(path)
     if "spec" in metadata:
-        ours = weights.load(path)
+        ours = weights.of_ours(path, metadata, arrays)
         if isinstance(ours.spec, PatchSpec | FeatureSpec):
             raise PainterError(f"{path} holds a discriminator; give a file of a painter.")
         return [Found("", "painting", ours)]
+    floats = {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
     return [
         Found(
             one.name, way(one.name, path), Weights(one.spec, one.arrays, {"format": "safetensors"})
         )
-        for one in generators(tensors, str(path))
+        for one in generators(floats, str(path))
     ]
-
-
-def _opened(path: Path) -> tuple[dict[str, str], Tensors]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise MissingExtraError(
-            "reading .safetensors needs pip install 'pleinair[import]'."
-        ) from error
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            found = {name: file.get_tensor(name) for name in names}
-            return file.metadata() or {}, {n: a for n, a in found.items() if a.dtype.kind == "f"}
-    except (OSError, SafetensorError, TypeError, ValueError, AttributeError) as error:
-        first = (str(error).splitlines() or [""])[0][:120]
-        raise PainterError(f"{path} cannot be read as safetensors ({first}).") from error
