@@ -21,7 +21,9 @@ FORMS = sorted((REPOSITORY / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 def rooms() -> list[str]:
     """The names in the first column of the table of rooms."""
     (table,) = re.findall(r"^\| room \|.*\n\|---.*\n((?:\|.*\n)+)", CONTRIBUTING, re.MULTILINE)
-    return [name for row in table.splitlines() for name in re.findall(r"`(.+?)`", row.split("|")[1])]
+    return [
+        name for row in table.splitlines() for name in re.findall(r"`(.+?)`", row.split("|")[1])
+    ]
 
 
 def modules() -> set[str]:
