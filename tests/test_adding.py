@@ -51,6 +51,16 @@ def copy(tmp_path_factory) -> Path:
     return root
 
 
+def test_names_that_the_page_speaks_of_are_there():
+    prose = re.sub(r"^```.*?^```", "", PAGE, flags=re.DOTALL | re.MULTILINE)
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in (REPOSITORY / "src" / "pleinair").rglob("*.py")
+    )
+    new = {"flat"}
+    for name in set(re.findall(r"`(\w+)`", prose)) - new:
+        assert re.search(rf"\b{name}\b", code) or (REPOSITORY / "src/pleinair" / name).exists(), name
+
+
 def ran(copy: Path, *words: str) -> None:
     env = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
