@@ -13,7 +13,7 @@ demo: .venv/light
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 
-check: .venv/dev
+check: .venv/dev site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -27,6 +27,14 @@ bench: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
+	$(MAKE) site
+	@echo "Open build/docs/index.html"
+
+# The documentation as a site. Whatever Sphinx warns of fails, a link that leads nowhere first of all.
+.PHONY: site
+site: .venv/dev
+	rm -rf build/docs
+	$(BIN)/python -m sphinx -b html -c docs -E -d build/doctrees --fail-on-warning --quiet . build/docs
 
 # Builds what would be published, and paints with it where nothing else is installed.
 release-check:

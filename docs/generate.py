@@ -1,4 +1,8 @@
-"""Write docs/cli.md from the command line's own help, or check that it is up to date."""
+"""Write the pages that are made of the code, or check that they are up to date.
+
+docs/cli.md of the command line's own help and of the recipes, docs/api.md of docstrings,
+docs/rooms.svg of the contracts between rooms.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,16 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import rooms
 from cyclopts import App
 from rich.console import Console
 
+import reference
 from pleinair import config
 from pleinair import recipes as recipe_files
 from pleinair.cli import COMMANDS, HOMES, app
 
-TARGET = Path(__file__).with_name("cli.md")
+DOCS = Path(__file__).parent
 
 
 def help_of(command: list[str]) -> str:
@@ -40,7 +46,7 @@ def commands() -> Iterator[list[str]]:
 
 
 def recipes() -> str:
-    """The three recipes side by side."""
+    """The recipes side by side."""
     names = list(config.RECIPES)
     lines = ["| setting | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for field in dataclasses.fields(config.Recipe):
@@ -62,14 +68,22 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def made() -> dict[Path, str]:
+    """Every file that is made of the code, and what has to be in it."""
+    return {
+        DOCS / "cli.md": page(),
+        DOCS / "api.md": reference.page(),
+        DOCS / "rooms.svg": rooms.drawing(),
+    }
+
+
 def main() -> None:
-    """Write the page, or with --check exit 1 where it is out of date."""
-    text = page()
-    if "--check" in sys.argv:
-        if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-            sys.exit("docs/cli.md is out of date; run make docs.")
-    else:
-        TARGET.write_text(text, encoding="utf-8")
+    """Write the files, or with --check exit 1 where one is out of date."""
+    for target, text in made().items():
+        if "--check" not in sys.argv:
+            target.write_text(text, encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{target.name} is out of date; run make docs.")
 
 
 if __name__ == "__main__":
