@@ -48,14 +48,6 @@ def test_the_table_has_nothing_else():
     assert set(rooms()) - there == set()
 
 
-def test_every_room_has_a_layer_or_is_below_one():
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
-    placed = {name.strip() for layer in layers for name in layer.split("|")}
-    top = {f"pleinair.{name}" for name in modules() if "." not in name}
-    assert placed == top
-
-
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
 def test_an_issue_form_is_one(path):
     form = yaml.safe_load(path.read_text(encoding="utf-8"))

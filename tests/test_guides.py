@@ -1,10 +1,9 @@
-"""The guides and CONTRIBUTING.md: their commands are read, their code runs, their links lead."""
+"""What the guides show beside commands and Python, which tests/test_docs.py sees to."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,84 +15,40 @@ import yaml
 
 from pleinair.cli import COMMANDS, app
 
-from .conftest import REPOSITORY, SAMPLES
+from .conftest import REPOSITORY
+from .markdown import calls
 
 GUIDES = sorted((REPOSITORY / "docs" / "guides").glob("*.md"))
-PAGES = [*GUIDES, REPOSITORY / "docs" / "adding.md"]
-PAGES += [REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md")]
 
 
 def blocks(page: Path, *languages: str) -> list[str]:
-    """Blocks of code of a page, whatever else their first line says."""
+    """Blocks of code of a page, those that are files too, which tests/test_docs.py leaves out."""
     text = page.read_text(encoding="utf-8")
     found = re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return [code for language, code in found if language in languages]
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The words behind `pleinair` of every line that calls it."""
-    found = []
-    for block in blocks(page, "sh", "bash", "text"):
-        for line in block.replace("\\\n", " ").splitlines():
-            if "how[@]" in line or "..." in line or not re.match(r"[!\w./ ]*pleinair ", line):
-                continue
-            words = shlex.split(line.lstrip("!"), comments=True)
-            places = [i for i, word in enumerate(words) if word.split("/")[-1] == "pleinair"]
-            # What a script takes from elsewhere is not this page's.
-            found.append([word for word in words[places[0] + 1 :] if word != "$options"])
-    return found
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_commands_of_a_guide_exist(page):
-    for words in commands(page):
-        if words == ["--version"]:
-            continue
-        assert words[0] in COMMANDS, words
-        # Recipes and painters of the guide's own are not there yet; that they are words is enough.
-        words = ["light" if word == "pocket" else word for word in words]
-        function, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
-        assert bound is not None, words
-        assert function.__name__.rstrip("_") in words[:2], words
-
-
-def slugs(page: Path) -> set[str]:
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
-    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_links_of_a_guide_lead_somewhere(page):
-    for target, anchor in re.findall(
-        r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")
-    ):
-        if "://" in target:
-            continue
-        place = page.parent / target if target else page
-        assert place.exists(), target
-        if anchor:
-            assert anchor in slugs(place), f"{target}#{anchor}"
-
-
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
-def test_the_python_of_a_guide_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    from PIL import Image
-
-    Image.open(SAMPLES[0]).resize((320, 240)).save("photo.jpg")
-    for block in blocks(page, "python"):
-        exec(compile(block, page.name, "exec"), {"__name__": "guide"})
+def test_the_commands_of_scripts_and_notebooks_exist(page):
+    for block in blocks(page, "bash", "text"):
+        for line in block.replace("\\\n", " ").splitlines():
+            line = line.strip().removeprefix("!").removeprefix("exec ")
+            if "how[@]" in line:
+                continue
+            for words in calls(line):
+                # What a script takes from elsewhere is not this page's.
+                given = [word for word in words if word != "$options"]
+                assert given[0] in COMMANDS, line
+                _, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
+                assert bound is not None, line
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
 def test_scripts_and_settings_of_a_guide_can_be_read(page):
-    for block in blocks(page, "bash"):
+    for block in blocks(page, "bash", "sh"):
         subprocess.run(["bash", "-n"], input=block, text=True, check=True)
     for block in blocks(page, "yaml"):
         assert yaml.safe_load(block)
-    for block in blocks(page, "sh"):
-        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
 
 
 # --- the cluster's script, with stand-ins for what a cluster has ---------------------------------
