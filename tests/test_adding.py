@@ -51,6 +51,12 @@ def copy(tmp_path_factory) -> Path:
     return root
 
 
+def test_a_reader_sees_which_file_a_block_is_of():
+    # Neither the site nor hosts of code show what stands behind a block's language.
+    for name, _ in titled("diff") + titled("py"):
+        assert PAGE.count(f"**`{name}`**\n\n```") == PAGE.count(f'title="{name}"'), name
+
+
 def test_names_that_the_page_speaks_of_are_there():
     prose = re.sub(r"^```.*?^```", "", PAGE, flags=re.DOTALL | re.MULTILINE)
     code = "\n".join(
