@@ -136,6 +136,21 @@ def test_every_fault_is_found(fault, monkeypatch):
     assert found[name].found.endswith(".")
 
 
+def test_a_negative_has_no_colours_exchanged():
+    # As a trained one is, whose hues are not turned as far as its light.
+    for hues in (1.0, 0.4):
+        made = doctor.look(painter(lambda x, hues=hues: -muted(_paler(x, hues))))
+        found = {one.name: one for one in made.findings}
+        assert found["inversion"].level == "warning"
+        assert found["colours"].level == "note"
+        assert "hues are turned round" in found["colours"].found
+
+
+def _paler(batch, hues):
+    gray = batch.mean(axis=1, keepdims=True)
+    return gray + hues * (batch - gray)
+
+
 def test_what_shows_must_be_mended_first_is_told_alone():
     report = doctor.look(painter(lambda x: x * np.nan))
     assert [one.name for one in report.findings] == ["values"]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import ballots, images, metrics
+from pleinair import ballots, metrics, press
 from pleinair.errors import ImageError, UsageError
 from pleinair.evaluation import Entry, Evaluation, Show, frechet_name
-from pleinair.images import Pixels
 from pleinair.settings import EVALUATE
 
 Told = Callable[[str, int, int], None]
@@ -60,7 +56,6 @@ LOOKS = {  # beside the paintings
     "coherence": "stroke coherence",
 }
 _BINS = 24
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def report(found: Evaluation, told: Told) -> str:
@@ -93,7 +88,7 @@ def report(found: Evaluation, told: Told) -> str:
             }
         )
         step()
-    return _page(
+    return press.page(
         "report.html",
         found=found,
         charts=[_chart(found, label) for label in found.eyes],
@@ -144,7 +139,7 @@ def ballot(found: Evaluation, told: Told) -> str:
             {
                 "photo": squares.hashes[number],
                 "marks": [ballots.mark(side.digest) for side in sides],
-                "pictures": [_uri(photo), _uri(left), _uri(right)],
+                "pictures": [press.uri(photo), press.uri(left), press.uri(right)],
             }
         )
         told("making the ballot", len(pairs), len(chosen))
@@ -152,10 +147,10 @@ def ballot(found: Evaluation, told: Told) -> str:
     shown = random.permutation(paintings.numbers)[: EVALUATE.ballot_references]
     # `<` would let a name end the script that holds it.
     data = {"kind": ballots.KIND, "ballot": secrets.token_hex(8), "pairs": pairs}
-    return _page(
+    return press.page(
         "ballot.html",
         data=json.dumps(data).replace("<", "\\u003c"),
-        references=[_uri(places.get(number)) for number in shown],
+        references=[press.uri(places.get(number)) for number in shown],
         count=len(pairs),
     )
 
@@ -167,22 +162,6 @@ def _show(found: Evaluation) -> Show:
     if found.show is None or not found.show.entries:
         raise UsageError("a page needs something to show; name a painter or a folder of results.")
     return found.show
-
-
-def _page(name: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name).render(**values)
-
-
-def _uri(pixels: Pixels) -> str:
-    data = images.encode(images.Picture(pixels), "WEBP", EVALUATE.page_quality)
-    return "data:image/webp;base64," + base64.b64encode(data).decode()
 
 
 def _number(entry: Entry, photo: int) -> int:
@@ -202,12 +181,12 @@ def _sheet(show: Show) -> list[dict[str, Any]]:
         results: list[str | None] = []
         for entry in show.entries:
             own = entry.number_of(number)
-            results.append(None if own is None else _uri(entry.pair(own)[1]))
+            results.append(None if own is None else press.uri(entry.pair(own)[1]))
         if any(results) or not rows:
             rows.append(
                 {
                     "name": squares.names[number],
-                    "photo": _uri(squares.get(number)),
+                    "photo": press.uri(squares.get(number)),
                     "results": results,
                 }
             )
@@ -234,8 +213,8 @@ def _shown(entry: Entry, index: int, likeness: NDArray[np.float64]) -> dict[str,
     photo, result = entry.pair(entry.seen.numbers[index])
     return {
         "name": entry.seen.names[index],
-        "photo": None if photo is None else _uri(photo),
-        "result": _uri(result),
+        "photo": None if photo is None else press.uri(photo),
+        "result": press.uri(result),
         "likeness": float(likeness[index]),
     }
 
@@ -245,8 +224,8 @@ def _nearest(entry: Entry, show: Show) -> list[dict[str, Any]]:
     results = dict(zip(entry.seen.names, entry.seen.numbers, strict=True))
     return [
         {
-            "result": _uri(entry.pair(results[one.picture])[1]),
-            "painting": _uri(show.learned.get(numbers[one.painting])),
+            "result": press.uri(entry.pair(results[one.picture])[1]),
+            "painting": press.uri(show.learned.get(numbers[one.painting])),
             "names": (one.picture, one.painting),
             "distance": one.distance,
         }

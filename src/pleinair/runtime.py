@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -105,9 +106,19 @@ class Session:
         kinds = [str(entry.type) for entry in self._session.get_inputs()]
         return [kind.removeprefix("tensor(").removesuffix(")") for kind in kinds]
 
+    @property
+    def gives(self) -> list[str]:
+        """Names of the outputs, the picture's first."""
+        return [str(entry.name) for entry in self._session.get_outputs()]
+
     def __call__(self, batch: Batch) -> Batch:
         out: Batch = self._run(self._output, batch)
         return out
+
+    def values(self, names: Sequence[str], batch: Batch) -> dict[str, Any]:
+        """What these outputs are for a batch, by name."""
+        found = self._session.run(list(names), {self._input: batch})
+        return dict(zip(names, found, strict=True))
 
     def _run(self, output: str, batch: Batch, options: Any = None) -> Any:
         return self._session.run([output], {self._input: batch}, options)[0]

@@ -249,6 +249,21 @@ class DoctorSettings:
 
 
 @dataclass(frozen=True)
+class ExplainSettings:
+    """What a page that explains a painter shows."""
+
+    side: int = 256  # pixels of the square that the networks see
+    most_side: int = 1024
+    maps: int = 16  # of a layer's channels, those that vary most
+    map_side: int = 128  # pixels within which a map is shown
+    map_quality: int = 62  # of WebP
+    wide: int = 8  # pixels around a place whose mean is its colour; what is finer is strokes
+    gain: float = 4.0  # by which a cycle's difference is shown larger
+    most_workers: int = 4  # paintings without a layer, made side by side with one core each ...
+    side_by_side: int = 64 * 2**20  # ... by networks of up to so many bytes
+
+
+@dataclass(frozen=True)
 class VideoSettings:
     """Defaults and limits of painting clips. Levels are of 0 to 255, whatever the bit depth."""
 
@@ -351,6 +366,7 @@ IMPORT = ImportSettings()
 DATA = DataSettings()
 HUB = HubSettings()
 DOCTOR = DoctorSettings()
+EXPLAIN = ExplainSettings()
 VIDEO = VideoSettings()
 SERVE = ServeSettings()
 

@@ -256,7 +256,8 @@ def _colours(seen: Evidence) -> Finding:
     straight, crossed = alike[0, 0] + alike[2, 2], alike[0, 2] + alike[2, 0]
     hues, kept = (_chroma(fields) for fields in (photo, painting))
     left = float((hues * kept).sum() / (hues**2).sum())
-    if min(crossed, crossed - straight) / 2 > DOCTOR.swapped:
+    # Of a negative green has turned, too; and red may look like blue there, each being less.
+    if alike[1, 1] > 0 and min(crossed, crossed - straight) / 2 > DOCTOR.swapped:
         return Finding(
             "colours",
             "warning",
@@ -265,7 +266,15 @@ def _colours(seen: Evidence) -> Finding:
             "red and blue are exchanged: the network was trained on BGR, as OpenCV reads pictures.",
             "export it with its channels the other way round, in and out.",
         )
-    # Of hues that were turned round the sum is negative.
+    if left < -DOCTOR.colourless:
+        return Finding(
+            "colours",
+            "note",
+            f"hues are turned round ({round(100 * left)}% of a chart's colour): reds are greenish "
+            "blues.",
+            "it belongs to a negative.",
+            "see what is said of inversion.",
+        )
     found = f"{max(0, round(100 * left))}% of a chart's colour is left"
     if left < DOCTOR.colourless:
         return Finding(

@@ -36,6 +36,7 @@ COMMANDS = {
     "evaluate": "Score painters, or folders of their results, against paintings.",
     "painters": "List, add, fetch and publish painters.",
     "doctor": "Say what a painter's file is, what it does to test pictures, and what to do.",
+    "explain": "Write a page that shows how a painter paints a photo, layer by layer.",
     "data": "Get pictures to train from.",
     "site": "Write a page that paints in the browser alone, for any static host.",
 }

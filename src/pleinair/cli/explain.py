@@ -1,0 +1,64 @@
+"""`pleinair explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pleinair.cli.fetching import at_hand
+from pleinair.cli.terminal import progress_bar, say
+from pleinair.errors import UsageError
+from pleinair.settings import PAINT
+
+
+def explain(
+    photo: Path,
+    /,
+    *,
+    painter: str = PAINT.painter,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    side: int | None = None,
+    network: str = "",
+    force: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Write a page that shows how a painter paints a photo, layer by layer.
+
+    Of a training run it also shows the way back, and what the discriminators say.
+
+    Parameters
+    ----------
+    photo
+        A photo.
+    painter
+        A painter's name, a file or folder of any kind that paints, or the folder of a training run.
+    out
+        The page, one .html file. Default: PHOTO.PAINTER.html in the current folder.
+    side
+        Pixels of the square that the networks see. Default: 256, the middle of the photo.
+    network
+        Which one of several networks in the file.
+    force
+        Overwrite a page that exists.
+    """
+    from pleinair import explaining, files
+
+    page = out or Path(f"{photo.stem}.{Path(painter).resolve().name.split('.')[0]}.html")
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{page} is to be a page; name a file that ends in .html.")
+    files.check_free(page, force)
+    at_hand(painter)
+    with progress_bar() as bar:
+        task = bar.add_task("looking")
+
+        def told(doing: str, done: int, total: int) -> None:
+            bar.update(task, description=doing, completed=done, total=total)
+
+        text = explaining.explain(photo, painter, told, say, side, network)
+    with files.writing(page, "choose another place"):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(page, text.encode())
+    say(f"{page} is written; open it in a browser.")
+    print(page)
+    return 0
