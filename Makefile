@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check notebook bench docs clean
+.PHONY: demo test check notebook bench docs release-check clean
 
 demo: .venv/light
 	rm -rf demo && mkdir demo
@@ -40,6 +40,17 @@ docs: .venv/dev
 site: .venv/dev
 	rm -rf build/docs
 	$(BIN)/python -m sphinx -b html -c docs -E -d build/doctrees --fail-on-warning --quiet . build/docs
+
+# Builds what would be published, and paints with it where nothing else is installed.
+release-check:
+	rm -rf dist build/release
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet build
+	build/release/bin/python -m build --outdir dist .
+	$(PYTHON) tools/wheel.py dist/*.whl
+	build/release/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	cd build/release && bin/pleinair --version && \
+		bin/pleinair paint ../../samples/castle.jpg -o castle.png --force
 
 # The light install: paints, has no torch.
 .venv/light: pyproject.toml

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec, UNetSpec
+from pleinair.config import RECIPES, FeatureSpec, LightSpec, Recipe, ResNetSpec, UNetSpec
 
 REPOSITORY = Path(__file__).parents[1]
 SAMPLES = sorted((REPOSITORY / "samples").glob("*.jpg"))
@@ -80,17 +80,18 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 def tiny(name: str) -> Recipe:
     """A recipe of this name with every feature of the real one, at a thousandth of the cost."""
-    generators = {
-        "light": LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1),
-        "paper": ResNetSpec(channels=4, blocks=1),
-        "cut": ResNetSpec(channels=4, blocks=2),
-        "lab": UNetSpec(channels=4, depth=5),
-    }
     recipe = RECIPES[name]
-    less = {"channels": 4} if name == "light" else {"channels": 4, "layers": 2}
+    generators: dict[type, Any] = {
+        LightSpec: LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1),
+        # One way, a block is left for each of the encoder's depths.
+        ResNetSpec: ResNetSpec(channels=4, blocks=1 if recipe.direction == "both" else 2),
+        UNetSpec: UNetSpec(channels=4, depth=5),
+    }
+    features = isinstance(recipe.discriminator, FeatureSpec)
+    less = {"channels": 4} if features else {"channels": 4, "layers": 2}
     return replace(
         recipe,
-        generator=generators[name],
+        generator=generators[type(recipe.generator)],
         discriminator=replace(recipe.discriminator, **less),
         crop=32,
         resize_min=32,

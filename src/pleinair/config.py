@@ -223,6 +223,31 @@ class Recipe:
     ema_decay: float = 0.0  # 0: samples and exports use the raw weights
 
 
+_LIGHT = Recipe(
+    name="light",
+    generator=LightSpec(),
+    discriminator=FeatureSpec(),
+    adversarial="lsgan",
+    crop=128,
+    resize_min=256,
+    resize_max=300,
+    steps=10_000,
+    discriminator_batch=2,
+    cycle_weight=3.0,
+    cycle_end_weight=0.5,
+    cycle_pool=4,
+    cycle_noise=0.03,
+    ripple_weight=10.0,
+    identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
+    identity_end_weight=0.0,
+    generator_rate=3e-4,
+    discriminator_rate=4e-4,
+    decay_from=0.5,
+    warmup_steps=100,  # until then a copy passes for a painting
+    pool_size=50,
+    ema_decay=0.999,
+)
+
 _PAPER = Recipe(
     name="paper",
     generator=ResNetSpec(),
@@ -237,30 +262,7 @@ _PAPER = Recipe(
 )
 
 RECIPES: dict[str, Recipe] = {
-    "light": Recipe(
-        name="light",
-        generator=LightSpec(),
-        discriminator=FeatureSpec(),
-        adversarial="lsgan",
-        crop=128,
-        resize_min=256,
-        resize_max=300,
-        steps=10_000,
-        discriminator_batch=2,
-        cycle_weight=3.0,
-        cycle_end_weight=0.5,
-        cycle_pool=4,
-        cycle_noise=0.03,
-        ripple_weight=10.0,
-        identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
-        identity_end_weight=0.0,
-        generator_rate=3e-4,
-        discriminator_rate=4e-4,
-        decay_from=0.5,
-        warmup_steps=100,  # until then a copy passes for a painting
-        pool_size=50,
-        ema_decay=0.999,
-    ),
+    "light": _LIGHT,
     "paper": _PAPER,
     "cut": replace(
         _PAPER,

@@ -40,10 +40,16 @@ class Team:
             raise MissingExtraError(
                 "training in several processes needs pip install 'pleinair[train]'."
             ) from error
-        accelerator = Accelerator(cpu=device == "cpu")
+        # Left to itself it makes one process each of a team that has no accelerator.
+        accelerator = Accelerator(cpu=find_device(device).type == "cpu")
         found = accelerator.device
         if device not in ("auto", found.type):
             raise UsageError(f"device {device!r} was asked for, and {found.type!r} is at hand.")
+        if accelerator.num_processes != int(os.environ["WORLD_SIZE"]):
+            raise UsageError(
+                f"{os.environ['WORLD_SIZE']} processes were started and {accelerator.num_processes}"
+                f" found each other on {found.type!r}; start one, or all with --device cpu."
+            )
         return cls(found, accelerator.process_index, accelerator.num_processes, accelerator)
 
     @property

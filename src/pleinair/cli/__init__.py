@@ -7,13 +7,19 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from pleinair import __version__
 from pleinair.errors import PleinairError
+
+
+def _version() -> str:
+    from pleinair import about  # for those who ask
+
+    return about.told()
+
 
 app = App(
     name="pleinair",
     help="Turn photographs into paintings in the manner of Claude Monet.",
-    version=__version__,
+    version=_version,
     help_format="plaintext",
     help_formatter="plain",  # frames around the list of commands would be an eighth of its time
     suppress_keyboard_interrupt=False,  # main() says what happened
