@@ -831,6 +831,8 @@ def test_a_kill_during_the_write_leaves_the_checkpoint_before(folder, tmp_path, 
     [
         ((-0.6, 80, 1, 1), 0.7, "inverts"),
         ((0.99, 1, 1, 1), 0.7, "copies"),
+        ((0.9, 20, 1, 22), 0.7, "a pattern of 4 pixels stands out 22 times"),
+        ((0.9, 20, 30, 16), 0.7, "a pattern of 2 pixels stands out 30 times"),
         ((0.9, 20, 1, 1), 1.0, "always win"),
         ((0.9, 20, 1, 1), 0.45, "are lost"),
     ],
@@ -843,7 +845,7 @@ def test_what_is_wrong_is_said_in_one_line(health, accuracy, word):
 
 
 def test_nothing_is_said_when_all_is_well():
-    assert monitoring.verdicts(monitoring.Health(0.9, 20, 1, 1), 0.75) == []
+    assert monitoring.verdicts(monitoring.Health(0.9, 20, 4, 8), 0.75) == []
 
 
 def test_history_is_rewound_to_the_checkpoint(tmp_path: Path):
