@@ -17,7 +17,7 @@ import torch
 from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec
-from pleinair.errors import CheckpointError, DataError, TrainingError, UsageError
+from pleinair.errors import CheckpointError, DataError, OutputError, TrainingError, UsageError
 from pleinair.exports import export
 from pleinair.monitoring import Score
 from pleinair.networks import build, winograd
@@ -331,6 +331,15 @@ def test_a_run_can_begin_with_another(plan):
     train(rest, Ear(), resume=True)
     card = weights.load(second.out / "painter.safetensors").card
     assert (card["steps"], card["before"][0]["steps"]) == (3, 3)
+
+
+def test_a_new_run_takes_no_folder_of_another(plan):
+    first = plan(tiny("light"), "first", steps=1)
+    train(first, Ear())
+    before = sorted((path, path.stat().st_mtime_ns) for path in first.out.rglob("*"))
+    with pytest.raises(OutputError, match=r"first exists; go on with --resume"):
+        train(first, Ear())
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in first.out.rglob("*"))
 
 
 def test_a_run_can_begin_with_a_painter(plan, tmp_path):

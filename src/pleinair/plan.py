@@ -10,7 +10,7 @@ from typing import Any
 
 from pleinair import checkpoint
 from pleinair.config import Recipe
-from pleinair.errors import CheckpointError, UsageError
+from pleinair.errors import CheckpointError, OutputError, UsageError
 from pleinair.settings import TRAIN
 
 
@@ -36,6 +36,17 @@ class Plan:
     tensorboard: bool = False
     device: str = "auto"
     init_from: Path | None = None  # a run or a painter whose networks this one takes over
+
+
+def check_new(out: Path) -> None:
+    """Raise OutputError where a new run would write over what is there."""
+    # What a kill in the first seconds leaves is in nobody's way.
+    empty = not out.exists() or (
+        out.is_dir()
+        and not any(path.is_file() and not path.name.endswith(".part") for path in out.rglob("*"))
+    )
+    if not empty:
+        raise OutputError(f"{out} exists; go on with --resume {out}, or name a new folder.")
 
 
 # What a resumed run is told anew, or has in its folder already.

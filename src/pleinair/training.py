@@ -21,7 +21,7 @@ from pleinair.engines import engine
 from pleinair.errors import OutputError, TrainingError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
-from pleinair.plan import Limit, Plan, plan_to_dict
+from pleinair.plan import Limit, Plan, check_new, plan_to_dict
 from pleinair.prefetch import Prefetched
 from pleinair.recipes import recipe_to_dict
 from pleinair.session import Session
@@ -54,7 +54,8 @@ class Outcome:
 def train(plan: Plan, listener: Listener, resume: bool = False) -> Outcome:
     """Train until the plan's limit or an interrupt; leave a checkpoint, a painter and a sheet.
 
-    Raises DataError, CheckpointError or TrainingError; what was saved before stays.
+    Raises DataError, CheckpointError or TrainingError; what was saved before stays. OutputError
+    where a new run's folder holds something.
     """
     with _flushed():
         return _trained(plan, listener, resume)
@@ -112,6 +113,8 @@ class _Run:
     @classmethod
     def prepare(cls, plan: Plan, listener: Listener, resume: bool) -> _Run:
         team = Team.join(plan.device)
+        if team.is_first and not resume:
+            check_new(plan.out)
         # Data: two endless streams, each with its own shuffle, and pictures to score by.
         recipe = plan.recipe
         say = listener.note

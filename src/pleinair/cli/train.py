@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar, say, training_room
-from pleinair.errors import OutputError, PleinairError, UsageError
+from pleinair.errors import PleinairError, UsageError
 from pleinair.settings import TRAIN
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def train(
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value} found; give at least 1.")
     training_room()
-    from pleinair.plan import Plan, resumed_plan
+    from pleinair.plan import Plan, check_new, resumed_plan
 
     places = {
         "photos": photos,
@@ -129,7 +129,8 @@ def train(
     else:
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
-        _check_out(out)
+        if _is_first():  # which may have begun already where others look
+            check_new(out)
         if init_from is not None:
             at_hand(str(init_from))
         plan = Plan(
@@ -142,17 +143,6 @@ def train(
             init_from=init_from,
         )
     return _run(plan, resume is not None)
-
-
-def _check_out(out: Path) -> None:
-    if not out.exists() or not _is_first():
-        return  # another process of the team looks, and may have begun already
-    # What a kill in the first seconds leaves is in nobody's way.
-    empty = out.is_dir() and not any(
-        path.is_file() and not path.name.endswith(".part") for path in out.rglob("*")
-    )
-    if not empty:
-        raise OutputError(f"{out} exists; go on with --resume {out}, or name a new folder.")
 
 
 def _check_limits(steps: int | None, epochs: float | None, minutes: float | None) -> None:
