@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("keras")  # Keras makes its files once
 KERAS2 = DATA / "keras2"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a module's is made anew where other tests come between
 def saved(tmp_path_factory):
     """Everything that Keras 3 saves, by `lab_in_keras`."""
     folder = tmp_path_factory.mktemp("keras3")

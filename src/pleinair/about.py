@@ -23,6 +23,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "coreml": ("coremltools",),
     "litert": ("ai-edge-litert", "litert-torch"),
+    "notebook": ("jupyterlab",),
 }
 """Of each extra of pyproject.toml the packages whose version matters most."""
 # The same library for other devices, under names of their own.
