@@ -457,3 +457,22 @@ def test_the_samples_become_paintings(tmp_path):
     for path in small:
         painting = np.asarray(look(tmp_path / "demo" / f"{path.stem}.monet.jpg"))
         assert metrics.luma_correlation(np.asarray(look(path)), painting) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("evaluate",), "--photos is missing; `pleinair evaluate --help` says"),
+        (("explain",), "PHOTO is missing; `pleinair explain --help` says"),
+        (("painters", "fetch"), "is missing; `pleinair painters fetch --help` says"),
+        (("evaluate", "monet", "--paintings"), "--paintings requires an argument"),
+        (("evaluate", "monet", "--paintngs", "x"), "Did you mean --paintings?"),
+        (
+            ("train", "--photos", "a", "--paintings", "b", "--out", "c", "--minutes", "0"),
+            "--minutes 0.0 found; give a positive number",
+        ),
+    ],
+)
+def test_what_is_missing_or_misspelt_is_named(words, said, capsys):
+    assert run(*words) == 1
+    assert said in one_line(capsys)

@@ -81,3 +81,10 @@ def test_a_bad_recipe_file_is_answered_in_one_sentence(tmp_path, text, message):
 def test_an_unknown_recipe_lists_the_known_ones():
     with pytest.raises(RecipeError, match="light, paper, cut, lab"):
         load_recipe("monet")
+
+
+def test_a_setting_that_is_nearly_one_is_guessed(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "light"\ncorp = 96\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"no setting 'corp'; did you mean crop\?"):
+        load_recipe(str(path))

@@ -17,10 +17,18 @@ import torch
 from pleinair import checkpoint, domains, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec
-from pleinair.errors import CheckpointError, DataError, OutputError, TrainingError, UsageError
+from pleinair.errors import (
+    CheckpointError,
+    DataError,
+    OutputError,
+    PainterError,
+    TrainingError,
+    UsageError,
+)
 from pleinair.exports import export
 from pleinair.monitoring import Score
 from pleinair.networks import build, winograd
+from pleinair.painter import Painter
 from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
@@ -603,6 +611,23 @@ def test_a_run_ends_with_a_verdict(kids, luma, word):
     words = monitoring.closing_words(scores, 250, Path("run"))
     assert word in words
     assert "\n" not in words
+
+
+def test_a_run_that_ends_in_its_warm_up_says_that_nothing_was_learned(plan):
+    recipe = dataclasses.replace(tiny("light"), warmup_steps=3)
+    ended = train(plan(recipe, "run", steps=3), Ear())
+    assert not ended.begun
+    assert "in the first 3 steps of this recipe only the discriminators learn" in ended.verdict
+    assert "--steps 30" in ended.verdict
+    on = train(resumed_plan(ended.run, print, steps=4, device="cpu"), Ear(), resume=True)
+    assert on.begun
+    assert "discriminators" not in on.verdict
+
+
+def test_a_checkpoint_is_no_painters_file(plan):
+    run = train(plan(tiny("light"), "run", steps=1), Ear()).run
+    with pytest.raises(PainterError, match=rf"checkpoint of a run; give the run's folder, {run}"):
+        Painter.load(checkpoint.path_of(run, 1))
 
 
 def test_weights_that_are_no_numbers_are_not_saved(plan, monkeypatch):

@@ -84,8 +84,17 @@ def stalled(scores: list[Score], patience: int) -> bool:
     return len(scores) > patience and best_of(scores) not in scores[-patience:]
 
 
-def closing_words(scores: list[Score], step: int, run: Path) -> str:
-    """What became of a run, in a sentence or two, and what to do with it."""
+def closing_words(scores: list[Score], step: int, run: Path, warmup: int = 0) -> str:
+    """What became of a run, in a sentence or two, and what to do with it.
+
+    warmup: its first steps, in which the discriminators alone learn.
+    """
+    if step <= warmup:
+        return (
+            f"The painter is still what it began as: in the first {warmup:,} steps of this recipe "
+            f"only the discriminators learn. Go on with pleinair train --resume {run} "
+            f"--steps {max(10 * warmup, 2 * step)}."
+        )
     if not scores:
         return f"{step:,} steps were too few to score the painter; look at {run / 'samples'}."
     found, last = best_of(scores), scores[-1]

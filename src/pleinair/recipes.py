@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import tomllib
 import types
 import typing
@@ -82,7 +83,9 @@ def _checked(cls: type[Any], values: dict[str, Any], what: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in values:
         if key not in fields:
-            raise RecipeError(f"{what} has no setting {key!r}; use one of {_listed(fields)}.")
+            near = difflib.get_close_matches(key, fields, 1)
+            use = f"did you mean {near[0]}?" if near else f"use one of {_listed(fields)}."
+            raise RecipeError(f"{what} has no setting {key!r}; {use}")
     hints = typing.get_type_hints(cls)
     converted = {key: _converted(value, hints[key], key) for key, value in values.items()}
     try:

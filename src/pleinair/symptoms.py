@@ -209,9 +209,9 @@ def _copied(seen: Evidence) -> Finding:
             "copying",
             "warning" if copied else "note",
             f"{found}: the photo is {'copied' if copied else 'nearly copied'}.",
-            "it is the generator of the other way, from paintings to photos, or hardly trained, or "
-            "held back by the identity loss.",
-            "import the other generator of the pair; train longer, with less identity weight.",
+            "it is hardly trained (recipe light begins as a copy), or held back by the identity "
+            "loss, or the generator of the other way, from paintings to photos.",
+            "train longer, with less identity weight; of a pair from elsewhere import the other.",
         )
     return Finding("copying", "ok", f"{found}.")
 

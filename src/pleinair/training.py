@@ -48,6 +48,7 @@ class Outcome:
     run: Path
     step: int
     finished: bool  # False: interrupted, `--resume` goes on
+    begun: bool  # whether the painter has learned anything yet, beyond a recipe's warm-up
     verdict: str
 
 
@@ -73,8 +74,9 @@ def _trained(plan: Plan, listener: Listener, resume: bool) -> Outcome:
             run.score()
             ended = bool(team.first_says(run.finished or interrupted()))
             run.tell(ended)
-    verdict = monitoring.closing_words(run.scores, run.session.step, plan.out)
-    return Outcome(plan.out, run.session.step, run.finished, verdict)
+    step, warmup = run.session.step, plan.recipe.warmup_steps
+    verdict = monitoring.closing_words(run.scores, step, plan.out, warmup)
+    return Outcome(plan.out, step, run.finished, step > warmup, verdict)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 
 from pleinair.errors import PleinairError
 
@@ -49,13 +49,25 @@ for _name, _help in COMMANDS.items():
     app.command(f"pleinair.cli.{_home}", name=_name, help=_help, **_look)
 
 
+def _said(error: Exception) -> str:
+    """What is wrong, where cyclopts would tell of an argument that was never begun."""
+    if not isinstance(error, MissingArgumentError) or error.argument is None:
+        return str(error)
+    # Of an option that was misspelt its own words say more.
+    misspelt = any(token.startswith("-") for token in error.unused_tokens or ())
+    if misspelt or error.keyword is not None or error.argument.tokens:
+        return str(error)
+    command = " ".join(["pleinair", *(error.command_chain or ())])
+    return f"{error.argument.name} is missing; `{command} --help` says what is needed."
+
+
 def main() -> NoReturn:
     """Entry point: errors become one line and exit code 1, Ctrl-C exit code 130."""
     try:
         words = sys.argv[1:]
         code = app(words, result_action="return_value", exit_on_error=False, print_error=False)
     except (PleinairError, CycloptsError) as error:
-        print(f"pleinair: {error}", file=sys.stderr)
+        print(f"pleinair: {_said(error)}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("pleinair: interrupted.", file=sys.stderr)

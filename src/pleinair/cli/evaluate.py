@@ -75,7 +75,7 @@ def evaluate(
         from pleinair.team import find_device
     except ImportError as error:
         raise MissingExtraError(
-            f"{error.name} is not installed; run pip install 'pleinair[evaluate]' first."
+            f"scores need {error.name}; run pip install 'pleinair[evaluate]' first."
         ) from error
 
     for page in (report, ballot):

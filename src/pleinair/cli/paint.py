@@ -85,7 +85,7 @@ def paint(
     strip_metadata
         Leave out what the photo's file says of camera, time and place.
     force
-        Overwrite files that pleinair did not write.
+        Overwrite a painting that exists; of a folder, files that pleinair did not write.
     sheet
         Also write photos and paintings side by side, as sheet.jpg beside the first painting.
     kaggle

@@ -113,7 +113,7 @@ def serve(
         from pleinair import guard, listening, web
     except ImportError as error:
         raise MissingExtraError(
-            f"{error.name} is not installed; run pip install 'pleinair[serve]' first."
+            f"serving needs {error.name}; run pip install 'pleinair[serve]' first."
         ) from error
     logging.basicConfig(level=logging.WARNING, format="pleinair: %(message)s")
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is no news

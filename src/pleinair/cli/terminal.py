@@ -64,6 +64,6 @@ def training_room() -> ModuleType:
         from pleinair import training
     except ImportError as error:
         raise MissingExtraError(
-            f"{error.name} is not installed; run pip install 'pleinair[train]' first."
+            f"training needs {error.name}; run pip install 'pleinair[train]' first."
         ) from error
     return training

@@ -146,11 +146,13 @@ def train(
 
 
 def _check_limits(steps: int | None, epochs: float | None, minutes: float | None) -> None:
-    given = [limit for limit in (steps, epochs, minutes) if limit is not None]
+    limits = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    given = [limit for limit in limits.values() if limit is not None]
     if len(given) > 1:
         raise UsageError("give one of --steps, --epochs and --minutes.")
     if given and not 0 < given[0] < math.inf:
-        raise UsageError(f"a limit of {given[0]} found; give a positive number.")
+        name = next(n for n, limit in limits.items() if limit is not None)
+        raise UsageError(f"--{name} {given[0]} found; give a positive number.")
 
 
 def _run(plan: Plan, resume: bool) -> int:
@@ -167,11 +169,13 @@ def _run(plan: Plan, resume: bool) -> int:
         return 0
     if not outcome.finished:
         say(f"stopped at step {outcome.step}; go on with: pleinair train --resume {outcome.run}")
+        if not outcome.begun:
+            say(outcome.verdict)
         print(outcome.run)
         return 0
     say(f"finished at step {outcome.step}. {outcome.verdict}")
     painter = _export(outcome.run)
-    if painter is not None:
+    if painter is not None and outcome.begun:
         say(f"Paint with it: pleinair paint PHOTO --painter {painter}")
     print(outcome.run)
     return 0

@@ -58,7 +58,11 @@ def read(path: Path) -> list[Found]:
             f"{path} is a pickle that torch.save did not write, and pickles can run anything; give "
             "a file of torch.save(network.state_dict(), ...)."
         )
-    tensors = dict(_flat(_load(path), ""))
+    held = _load(path)
+    if isinstance(held, dict) and {"format", "recipe", "networks"} <= held.keys():
+        run = path.absolute().parent.parent
+        raise PainterError(f"{path} is a checkpoint of a run; give the run's folder, {run}.")
+    tensors = dict(_flat(held, ""))
     return [
         Found(one.name, way(one.name, path), Weights(one.spec, one.arrays, {"format": kind}))
         for one in generators(tensors, str(path))
