@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pleinair import checkpoint, domains, losses, monitoring, training, weights
+from pleinair import checkpoint, domains, exports, losses, monitoring, training, weights
 from pleinair.checkpoint import ImagePool
 from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec
 from pleinair.errors import (
@@ -622,6 +622,25 @@ def test_a_run_that_ends_in_its_warm_up_says_that_nothing_was_learned(plan):
     on = train(resumed_plan(ended.run, print, steps=4, device="cpu"), Ear(), resume=True)
     assert on.begun
     assert "discriminators" not in on.verdict
+
+
+def test_an_earlier_painter_can_be_had(plan, tmp_path):
+    there = plan(tiny("light"), "run", steps=4, checkpoint_every=2)
+    train(there, Ear())
+    two, four = (exports.read(there.out, step) for step in (2, 4))
+    assert (two.card["steps"], two.card["pictures_seen"]) == (2, 2)
+    assert two.card.keys() == four.card.keys() == exports.read(there.out).card.keys()
+    assert_same(
+        {name: torch.from_numpy(array) for name, array in two.arrays.items()},
+        dict(checkpoint.load(checkpoint.path_of(there.out, 2))[1]["ema"][0]),
+        "arrays",
+    )
+    export(there.out, tmp_path / "two.onnx", step=2)
+    assert Painter.load(tmp_path / "two.onnx").card["steps"] == 2
+    with pytest.raises(CheckpointError, match=r"no checkpoint of step 3; .* \(0, 2, 4\)"):
+        exports.read(there.out, 3)
+    with pytest.raises(UsageError, match="is no run"):
+        exports.read("monet", 3)
 
 
 def test_a_checkpoint_is_no_painters_file(plan):

@@ -6,7 +6,7 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pleinair.networks import (
     build_generator,
 )
 from pleinair.recipes import recipe_from_dict, recipe_to_dict
+from pleinair.weights import Weights
 
 _FORMAT = 1
 
@@ -195,6 +196,45 @@ def keep_best(run: Path, step: int) -> None:
     except OSError:
         shutil.copyfile(path_of(run, step), part)
     os.replace(part, target)
+
+
+def painter_at(run: Path, step: int) -> Weights:
+    """The painter that a run had at a step. Raises CheckpointError where none was kept of it."""
+    path = path_of(run, step)
+    if not path.is_file():
+        kept = ", ".join(str(int(one.stem)) for one in numbered(run)) or "none"
+        raise CheckpointError(
+            f"{run} keeps no checkpoint of step {step}; of those it keeps ({kept}) name one."
+        )
+    recipe, state = load(path)
+    scores = [score for score in state["scores"] if score["step"] <= step]
+    values = state["ema"][0] if state["ema"] else state["networks"]["painting_generator"]
+    arrays = {name: value.float().numpy() for name, value in values.items()}
+    pictures = step * recipe.batch * len(state["team"])
+    last = scores[-1] if scores else None
+    card = painter_card(recipe, state["plan"], step, state["before"], pictures, last)
+    return Weights(recipe.generator, arrays, card)
+
+
+def painter_card(
+    recipe: Recipe,
+    plan: Mapping[str, Any],
+    step: int,
+    before: list[dict[str, Any]],
+    pictures: int,
+    score: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What a run's painter says of itself. pictures: that it has seen, of each domain."""
+    return {
+        "recipe": recipe_to_dict(recipe),
+        "steps": step,
+        "before": before,
+        "pictures_seen": pictures,
+        "photos": Path(plan["photos"]).name,
+        "paintings": Path(plan["paintings"]).name,
+        "seed": plan["seed"],
+        "score": score,
+    }
 
 
 def prune(run: Path, keep: int) -> None:

@@ -23,7 +23,6 @@ from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
 from pleinair.plan import Limit, Plan, check_new, plan_to_dict
 from pleinair.prefetch import Prefetched
-from pleinair.recipes import recipe_to_dict
 from pleinair.session import Session
 from pleinair.settings import TRAIN
 from pleinair.step import train_step
@@ -335,16 +334,14 @@ class _Run:
 def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
     """Write RUN/painter.safetensors: the painting generator's best weights and its card."""
     state = session.best.painting_generator.state_dict()
-    card = {
-        "recipe": recipe_to_dict(session.recipe),
-        "steps": session.step,
-        "before": session.before,
-        "pictures_seen": session.step * session.recipe.batch * session.team.size,
-        "photos": plan.photos.name,
-        "paintings": plan.paintings.name,
-        "seed": plan.seed,
-        "score": asdict(score) if score is not None else None,
-    }
+    card = checkpoint.painter_card(
+        session.recipe,
+        plan_to_dict(plan),
+        session.step,
+        session.before,
+        session.step * session.recipe.batch * session.team.size,
+        asdict(score) if score is not None else None,
+    )
     arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}
     weights.save(
         weights.Weights(session.recipe.generator, arrays, card), plan.out / "painter.safetensors"

@@ -19,6 +19,7 @@ def export(
     precision: Literal["float32", "float16", "int8"] = "float32",
     size: str = "",
     calibrate: Path | None = None,
+    step: int | None = None,
     licence: str = "",
     data: str = "",
     force: Annotated[bool, Parameter(negative=())] = False,
@@ -39,6 +40,8 @@ def export(
         Pixels of photos, for Core ML and LiteRT: one number, or WIDTHxHEIGHT. Default: 512.
     calibrate
         Folder of a dozen photos that int8 is fitted to. Default: pictures that are made.
+    step
+        Of a run: its painter at a step of which it keeps a checkpoint. Default: the best by score.
     licence
         Licence of the painter, for its card.
     data
@@ -54,6 +57,7 @@ def export(
         precision=precision,
         size=_sides(size) if size else None,
         calibrate=calibrate,
+        step=step,
         force=force,
         about={"licence": licence, "data": data},
     )

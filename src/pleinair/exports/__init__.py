@@ -98,13 +98,15 @@ def export(
     precision: Precision = "float32",
     size: tuple[int, int] | None = None,
     calibrate: Path | None = None,
+    step: int | None = None,
     force: bool = False,
     about: dict[str, str] | None = None,
 ) -> str:
     """Write a painter as the kind of file that the target's name says; what was found, in words.
 
     source: a run, a file of ours, of Keras, TensorFlow or PyTorch, or a painter's name.
-    precision, size, calibrate: see `Wish`. about: what to add to its card, as
+    precision, size, calibrate: see `Wish`. step: of a run, whose painter of then is written; None:
+    its best one. about: what to add to its card, as
     {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no
     painter, PainterError for a damaged one, MissingExtraError, and ExportError for a file that
     does not agree with its painter, which is not kept.
@@ -125,7 +127,7 @@ def export(
         raise MissingExtraError(
             f"{kind.words} needs {error.name}; run pip install 'pleinair[{kind.extra}]' first."
         ) from error
-    painter = read(source)
+    painter = read(source, step)
     # In the card, by which painters are told apart, since it paints a little differently.
     precise = "" if precision == "float32" else precision
     painter = painter.carded(**(about or {}), precision=precise)
@@ -147,12 +149,23 @@ def kind_of(target: Path) -> Kind:
     raise OutputError(f"{target} is of no kind that can be written; its name must end in {known}.")
 
 
-def read(source: str | Path) -> Weights:
+def read(source: str | Path, step: int | None = None) -> Weights:
     """The painter of a run, of a file of ours or of other programs, or of this name.
 
-    Raises CheckpointError where a run holds none, PainterError, MissingExtraError.
+    step: of a run, at which it kept a checkpoint; None: its best. Raises UsageError,
+    CheckpointError where a run holds none, PainterError, MissingExtraError.
     """
     path = Path(source)
+    if step is not None:
+        if not (path / "checkpoints").is_dir():
+            raise UsageError(f"{source} is no run, which alone has steps; leave --step out.")
+        try:
+            from pleinair import checkpoint
+        except ImportError as error:
+            raise MissingExtraError(
+                f"a run's checkpoints need {error.name}; run pip install 'pleinair[train]' first."
+            ) from error
+        return checkpoint.painter_at(path, step)
     if path.is_dir() and hub.held(path) is None:
         raise CheckpointError(f"{source} holds no painter yet; train until the first checkpoint.")
     found = foreign.weights_of(hub.find(source))
