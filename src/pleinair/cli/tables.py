@@ -1,4 +1,4 @@
-"""Tables of figures on a terminal: a figure is never broken in the middle, a long name is folded."""
+"""Tables of figures on a terminal: no figure is broken in the middle, a long name is folded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tables(title: str, names: list[str], columns: list[Column], width: int) -> I
 
 
 def _taken(room: int, columns: list[Column], between: str) -> int:
-    """Characters of a line: a space on either side of each cell, one between two and at the ends."""
+    """Characters of a line: a space on either side of a cell, one between two and at the ends."""
     return room + 4 + sum(column.wide(between) + 3 for column in columns)
 
 
