@@ -100,7 +100,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     target = f"{root_doc}.html"
     (out / "index.html").write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{project}</title>'
-        f'<meta http-equiv="refresh" content="0; url={target}"><a href="{target}">{project}</a>\n',
+        f'<meta http-equiv="refresh" content="0; url={target}">'
+        f'<p>The documentation of {project} begins on <a href="{target}">its first page</a>.</p>\n',
         encoding="utf-8",
     )
     for page in sorted([*out.rglob("*.html"), *out.rglob("*.css")]):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from rich.console import Console
 
 from pleinair import cli, evaluation, hub, images, metrics
+from pleinair.cli import tables
 from pleinair.errors import DataError, PainterError, UsageError
 from pleinair.gallery import Gallery, Squares
 from pleinair.settings import EVALUATE
@@ -435,6 +438,29 @@ def test_the_command_prints_a_table_and_json(shelves, tmp_path, monkeypatch, cap
     out, err = capsys.readouterr()
     assert err.startswith("pleinair: ")
     assert "Traceback" not in err
+
+
+def printed(width, value=("0.646", "(0.626 to 0.668)")):
+    """Lines of a table of two rows and six such columns, on a terminal of this width."""
+    names = ["monet", "runs/a-rather-long-name-of-a-run/painter.onnx"]
+    columns = [tables.Column(f"a measure {n}", [value, value]) for n in range(6)]
+    console = Console(width=width, file=io.StringIO())
+    for table in tables.tables("Figures", names, columns, width):
+        console.print(table)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 240])
+def test_no_interval_of_a_table_is_broken_and_no_name_cut(width):
+    lines = printed(width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert text.count("(0.626 to 0.668)") == text.count("0.646") == 12
+    assert "\u2026" not in text
+    names = "".join(line[2:].split("  ")[0].strip() for line in lines)
+    assert "runs/a-rather-long-name-of-a-run/painter.onnx" in names.replace(" ", "")
+    one_line = "0.646 (0.626 to 0.668)" in text
+    assert one_line == (width == 240)
 
 
 def run(monkeypatch, *words):

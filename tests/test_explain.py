@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,7 +149,9 @@ def test_the_unets_innermost_layers_are_dead_and_no_others(small):
     roles = [exhibits.role(number, found.layers) for number in range(len(found.layers))]
     assert "a single place is left" in roles[7]
     assert roles[8].startswith("Dead")
-    assert "down.7 and up.0 give the same of any photo" in " ".join(exhibits.notes(found))
+    assert "down.7 and up.0 give the same of any photo" in " ".join(
+        exhibits.notes(found, images.from_batch(batch_of("unet"))[0])
+    )
     assert roles[-1].startswith("The way out")
 
 
@@ -179,6 +182,40 @@ def test_without_a_layer_the_painting_is_another(small):
     for one in found.layers:
         assert one.without.painting.shape == found.painting.shape
         assert one.without.colour + one.without.strokes > 0
+
+
+def test_a_painting_that_is_nearly_the_photo_is_told_first(tmp_path, photo):
+    """`light` begins as a copy: no layer of it makes strokes."""
+    place = run_of(tmp_path / "run", "light")
+    text = explaining.explain(photo, str(place), silent, silent, side=64)
+    assert "The painting is nearly the photo" in text
+    assert "only the discriminators learn" in text
+    for words in ("Strokes come from", "Colour goes through", "says something"):
+        assert words not in text
+
+
+def test_the_notes_of_a_copy_and_of_a_painting(small):
+    _, data, _, _ = small["light"]
+    batch = batch_of("light")
+    found = pulse.take(data, "light", batch, silent)
+    pixels = images.from_batch(batch)[0]
+    told = exhibits.notes(found, found.painting ^ 1)
+    assert told[0].startswith("The painting is nearly the photo: half of its values moved by 1 ")
+    assert told[0].endswith("This painter has hardly trained, or has learned to copy.")
+    assert "Strokes" not in " ".join(told)
+    changed = exhibits.notes(found, np.where(pixels < 128, found.painting // 2, 255))
+    assert changed[0].startswith("Colour goes through")
+    assert changed[1].startswith("Strokes come from")
+    assert changed[2:] == told[1:]
+
+
+def test_channels_are_counted_by_what_they_vary(small):
+    _, data, _, _ = small["light"]
+    found = pulse.take(data, "light", batch_of("light"), silent)
+    dead = sum(one.dead for one in found.layers)
+    every = sum(len(one.maps) for one in found.layers)
+    words = f"{dead} of {every} channels are" if dead else f"None of {every} channels is"
+    assert exhibits.notes(found, found.painting)[-1].startswith(words)
 
 
 def test_a_graph_without_convolutions_has_nothing_to_show():
@@ -260,6 +297,8 @@ def test_the_page_of_the_shipped_painter(monet_page):
     text = stands_alone(monet_page)
     assert text.count('<details class="layer') == 20
     assert "497,076" in text
+    card = Path(explaining.__file__).with_name("painters") / "monet.md"
+    assert "`light`, 497,076 parameters" in card.read_text(encoding="utf-8")
     assert "What a run would add" in text
     assert "There and back" not in text
     assert "CC0-1.0" in text
@@ -352,15 +391,21 @@ def test_sides_that_a_painter_cannot_take(photo, tmp_path):
 def test_the_command_writes_a_page_and_never_over_another(
     tmp_path, photo, mine, capsys, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    page = photo.with_name("garden.mine.html")
     command = ("explain", photo, "--painter", mine, "--side", 32)
     assert run(*command) == 0
-    assert capsys.readouterr().out == "garden.mine.html\n"
-    before = (tmp_path / "garden.mine.html").read_bytes()
+    out, err = capsys.readouterr()
+    assert out == f"{page}\n"
+    assert page.name not in err
+    assert list(elsewhere.iterdir()) == []
+    before = page.read_bytes()
     assert run(*command) == 1
     assert "add --force" in one_line(capsys)
     assert run(*command, "--force") == 0
-    assert (tmp_path / "garden.mine.html").read_bytes() == before
+    assert page.read_bytes() == before
     capsys.readouterr()
     assert run("explain", photo, "-o", tmp_path / "page.pdf") == 1
     assert "ends in .html" in one_line(capsys)

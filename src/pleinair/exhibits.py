@@ -14,7 +14,7 @@ from pleinair.anatomy import Layer
 from pleinair.config import Adversarial, FeatureSpec, PatchSpec, Recipe
 from pleinair.images import Batch, Pixels
 from pleinair.pulse import Measured, Norm, Pulse
-from pleinair.settings import EXPLAIN
+from pleinair.settings import DOCTOR, EXPLAIN
 
 _COLUMNS = 4  # of maps beside each other in a layer's one picture
 _SMALL = 128  # pixels of a painting without a layer
@@ -219,11 +219,15 @@ def _way(layer: Layer, after: Layer) -> str:
     return "Works on what the layer before it gave."
 
 
-def notes(found: Pulse) -> list[str]:
-    """What a student should see in the layers, one sentence each."""
+def notes(found: Pulse, photo: Pixels, networks: Networks | None = None) -> list[str]:
+    """What a student should see in the layers, one sentence each. photo: uint8 (H, W, 3)."""
+    median = float(np.median(np.abs(found.painting.astype(np.float32) - photo)))
     told: list[str] = []
     heard = [(one.layer.name, one.without) for one in found.layers if one.without]
-    if heard:
+    if median < DOCTOR.copy:
+        # Without a layer such a painting is another, too, but that is no stroke or colour of it.
+        told.append(_copied(median, networks))
+    elif heard:
         name, without = max(heard, key=lambda pair: pair[1].colour)
         told.append(
             f"Colour goes through {name}: without it colours are {_levels(without.colour)} away."
@@ -245,9 +249,22 @@ def notes(found: Pulse) -> list[str]:
     told.append(
         f"{dead:,} of {every:,} channels are the same everywhere in this photo."
         if dead
-        else f"Each of {every:,} channels says something about this photo."
+        else f"None of {every:,} channels is the same everywhere in this photo."
     )
     return told
+
+
+def _copied(median: float, networks: Networks | None) -> str:
+    told = (
+        f"The painting is nearly the photo: half of its values moved by {median:.0f} levels of "
+        "255 or less. "
+    )
+    if networks is not None and networks.step <= networks.recipe.warmup_steps:
+        return told + (
+            f"This is step {networks.step:,}, and in the first {networks.recipe.warmup_steps:,} "
+            "only the discriminators learn: the painter has not trained yet."
+        )
+    return told + "This painter has hardly trained, or has learned to copy."
 
 
 def _levels(value: float) -> str:

@@ -69,7 +69,7 @@ def explain(
         width=pixels.shape[1],
         pictures=exhibits.pictures(pixels, found.painting),
         layers=exhibits.layers(found),
-        notes=exhibits.notes(found),
+        notes=exhibits.notes(found, pixels, subject.networks),
         cycle=exhibits.cycle(pixels, found.painting, subject.networks),
         judges=exhibits.judges(pixels, found.painting, subject.networks),
         run=subject.networks,

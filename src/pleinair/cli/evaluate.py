@@ -16,9 +16,12 @@ from pleinair.errors import MissingExtraError, OutputError, UsageError
 from pleinair.settings import EVALUATE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
     from rich.table import Table
 
-    from pleinair.evaluation import Evaluation, Measure
+    from pleinair.evaluation import Evaluation, Measure, Score
 
 
 def evaluate(
@@ -140,14 +143,16 @@ def _show(found: Evaluation) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     for label in found.eyes:
-        console.print(_distances(found, label))
+        _print(console, _distances(found, label, console.width))
     contents = {row.name: row.content for row in found.rows}
     if any(contents.values()):
-        console.print(_measures("What became of the photos", CONTENT, contents))
+        title = "What became of the photos"
+        _print(console, _measures(title, CONTENT, contents, console.width))
     if found.votes:
         console.print(_votes(found))
     looks = {row.name: row.looks for row in found.rows}
-    console.print(_measures("What it looks like, beside the paintings", LOOKS, looks))
+    title = "What it looks like, beside the paintings"
+    _print(console, _measures(title, LOOKS, looks, console.width))
     eyes = ", ".join(
         f"{label} (SHA-256 {eye['sha256'][:8]}, {eye['side']} pixels, {eye['resize']})"
         for label, eye in found.eyes.items()
@@ -161,39 +166,38 @@ def _show(found: Evaluation) -> None:
         say(f"warning: {warning}")
 
 
-def _distances(found: Evaluation, label: str) -> Table:
-    from rich import box
-    from rich.table import Table
+def _print(console: Console, made: Iterator[Table]) -> None:
+    for table in made:
+        console.print(table)
 
+
+def _distances(found: Evaluation, label: str, width: int) -> Iterator[Table]:
+    from pleinair.cli.tables import Column, tables
     from pleinair.evaluation import frechet_name
 
-    table = Table(title=f"Distance to the paintings, through {label}", box=box.SIMPLE_HEAD)
-    for column in (
-        "",
-        "pictures",
-        f"KID-{label}",
-        "of subsets",
-        frechet_name(label),
-        "memorised",
-        "MiFID",
-    ):
-        table.add_column(column, justify="right" if column else "left")
-    for row in found.rows:
-        if label in row.scores:
-            score = row.scores[label]
-            low, high = score.kid_interval
-            mean, deviation = score.kid_subsets
-            error = "" if score.frechet_error is None else f" \u00b1 {score.frechet_error:.1f}"
-            table.add_row(
-                row.name,
-                str(row.pictures),
-                f"{score.kid:.4f} ({low:.4f} to {high:.4f})",
-                f"{mean:.4f} \u00b1 {deviation:.4f}",
-                f"{score.frechet:.1f}{error}",
-                f"{score.memorisation:.3f}",
-                f"{score.mifid:.1f}",
-            )
-    return table
+    names = ("pictures", f"KID-{label}", "of subsets", frechet_name(label), "memorised", "MiFID")
+    rows = [row for row in found.rows if label in row.scores]
+    figures = [_figures(row.pictures, row.scores[label]) for row in rows]
+    columns = [
+        Column(name, list(cells))
+        for name, cells in zip(names, zip(*figures, strict=True), strict=True)
+    ]
+    title = f"Distance to the paintings, through {label}"
+    return tables(title, [row.name for row in rows], columns, width)
+
+
+def _figures(pictures: int, score: Score) -> list[tuple[str, str]]:
+    low, high = score.kid_interval
+    mean, deviation = score.kid_subsets
+    error = "" if score.frechet_error is None else f"\u00b1 {score.frechet_error:.1f}"
+    return [
+        (str(pictures), ""),
+        (f"{score.kid:.4f}", f"({low:.4f} to {high:.4f})"),
+        (f"{mean:.4f}", f"\u00b1 {deviation:.4f}"),
+        (f"{score.frechet:.1f}", error),
+        (f"{score.memorisation:.3f}", ""),
+        (f"{score.mifid:.1f}", ""),
+    ]
 
 
 def _votes(found: Evaluation) -> Table:
@@ -203,8 +207,10 @@ def _votes(found: Evaluation) -> Table:
     from pleinair.ballots import QUESTIONS
 
     table = Table(title="What people say", box=box.SIMPLE_HEAD)
-    for column in ("", "painter", "before", "win rate", "won, lost, equal", "people"):
-        table.add_column(column, justify="left" if column in ("", "painter", "before") else "right")
+    for column in ("", "painter", "before"):
+        table.add_column(column, overflow="fold")
+    for column in ("win rate", "won, lost, equal", "people"):
+        table.add_column(column, justify="right", no_wrap=True)
     for duel in found.votes:
         low, high = duel.interval
         table.add_row(
@@ -218,18 +224,18 @@ def _votes(found: Evaluation) -> Table:
     return table
 
 
-def _measures(title: str, names: dict[str, str], rows: dict[str, dict[str, Measure]]) -> Table:
-    from rich import box
-    from rich.table import Table
+def _measures(
+    title: str, names: dict[str, str], rows: dict[str, dict[str, Measure]], width: int
+) -> Iterator[Table]:
+    from pleinair.cli.tables import Column, tables
 
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for column in ("", *names.values()):
-        table.add_column(column, justify="right" if column else "left")
-    for row, measures in rows.items():
-        if measures:
-            cells = []
-            for name in names:
-                one = measures[name]
-                cells.append(f"{one.value:.3g} ({one.interval[0]:.3g} to {one.interval[1]:.3g})")
-            table.add_row(row, *cells)
-    return table
+    shown = {row: measures for row, measures in rows.items() if measures}
+    columns = [
+        Column(words, [_interval(measures[name]) for measures in shown.values()])
+        for name, words in names.items()
+    ]
+    return tables(title, list(shown), columns, width)
+
+
+def _interval(one: Measure) -> tuple[str, str]:
+    return f"{one.value:.3g}", f"({one.interval[0]:.3g} to {one.interval[1]:.3g})"

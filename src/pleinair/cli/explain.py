@@ -34,7 +34,7 @@ def explain(
     painter
         A painter's name, a file or folder of any kind that paints, or the folder of a training run.
     out
-        The page, one .html file. Default: PHOTO.PAINTER.html in the current folder.
+        The page, one .html file. Default: PHOTO.PAINTER.html beside the photo.
     side
         Pixels of the square that the networks see. Default: 256, the middle of the photo.
     network
@@ -43,8 +43,10 @@ def explain(
         Overwrite a page that exists.
     """
     from pleinair import explaining, files
+    from pleinair.painter import default_output
 
-    page = out or Path(f"{photo.stem}.{Path(painter).resolve().name.split('.')[0]}.html")
+    name = Path(painter).resolve().name.split(".")[0]
+    page = out or default_output(photo, name, ".html")
     if page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{page} is to be a page; name a file that ends in .html.")
     files.check_free(page, force)
@@ -59,6 +61,6 @@ def explain(
     with files.writing(page, "choose another place"):
         page.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(page, text.encode())
-    say(f"{page} is written; open it in a browser.")
+    say("The page is written; open it in a browser:")
     print(page)
     return 0
