@@ -96,7 +96,7 @@ def picture_rows(
 
 
 def columns_of(sheet: Pixels, count: int) -> list[Pixels]:
-    """A run's sheet, cut between its `count` columns of equal width, which may differ by a pixel."""
+    """A run's sheet cut between its `count` columns; their widths may differ by a pixel."""
     edges = np.linspace(0, sheet.shape[1], count + 1).round().astype(int)
     return [sheet[:, start:end] for start, end in itertools.pairwise(edges)]
 

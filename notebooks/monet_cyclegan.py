@@ -189,7 +189,7 @@ torch.set_num_threads(threads)
 # Below, black crosses are real points, yellow dots are what the generator makes. The colour behind
 # is the discriminator's opinion of every place: blue for real, red for fake. Upper row: both learn
 # equally fast. Dots are drawn to where the discriminator is blue, it turns red where too many are,
-# and in the end the two are nearly in balance: every spot has its fakes, and a few are left between.
+# and in the end the two are nearly in balance: every spot has its fakes, a few are left between.
 #
 # Lower row: the same, but the generator learns ten times faster than the discriminator. All its
 # fakes stay together in one smear. They run to where the discriminator is blue; it slowly turns red
@@ -625,7 +625,9 @@ for name, value in by_hand.items():
 # long and where to put it; `train` does it and tells a *listener* how it goes. On the command line
 # this is `pleinair train --photos ... --paintings ... --recipe ... --out ...`.
 #
-# Forty steps on the pictures that ship, into a new folder below `notebooks/runs`:
+# Forty steps on the pictures that ship, into a new folder below `notebooks/runs`. Where the run
+# notes a pattern of two pixels in its paintings, that is a lattice, which
+# [part 10](#Checkerboards) explains:
 
 # %%
 from pleinair.plan import Plan, resumed_plan
@@ -704,8 +706,8 @@ show(figure, "Losses of the four networks, of 80 steps here and of the whole epo
 # hardly learned to tell: both end a little below. In the whole epoch the photo discriminator gets
 # down to 0.39 at step 130, so it tells real from fake rather well, until its generator catches up.
 # The painting one falls to 0.50 at step 100, then jumps: its generator has found something that
-# passes, and for some steps it is up to 0.75, worse than a coin would be. Later both stay
-# somewhat below chance.
+# passes, and for some steps it is up to 0.75, worse than a coin would be. Around step 200 the
+# photo one is above chance as well; from step 220 on both stay below or at it.
 #
 # Note what these curves do *not* say: whether the paintings are any good
 # ([part 10](#When-to-stop)).
@@ -958,9 +960,9 @@ for side in (2, 4):  # what a picture of 256 or 512 pixels leaves for this layer
 # ### Scores
 #
 # How near are the paintings to Monet's? Let a network that was trained on ImageNet look at both
-# sets: each picture becomes a row of $d$ = 1,280 features. The *kernel distance* (KID, [Binkowski et
-# al. 2018](https://arxiv.org/abs/1801.01401)) compares the two clouds of rows. How alike two rows
-# are, says the kernel $k(a, b) = (a \cdot b / d + 1)^3$, and
+# sets: each picture becomes a row of $d$ = 1,280 features. The *kernel distance* (KID,
+# [Binkowski et al. 2018](https://arxiv.org/abs/1801.01401)) compares the two clouds of rows. How
+# alike two rows are, says the kernel $k(a, b) = (a \cdot b / d + 1)^3$, and
 #
 # $$\mathrm{KID} = \mathbb{E}\,k(a, a') + \mathbb{E}\,k(b, b') - 2\,\mathbb{E}\,k(a, b)$$
 #
@@ -1008,8 +1010,7 @@ for name, values in scores.items():
 # %% [markdown]
 # Above, these scores of sets of twelve, their means as black bars. Below, what is on the painter's
 # [card](../src/pleinair/painters/monet.md): 300 photos against 100 paintings that no training saw,
-# with 95% intervals as lines, where they are wider than a dot; "other Monets" are 50 of these
-# paintings against the other 50. Its recipes had 20 minutes each. What is in both comes in the same
+# with 95% intervals as lines; "other Monets" are 50 of these paintings against the other 50. Its recipes had 20 minutes each. What is in both comes in the same
 # order; the noise is another.
 
 # %%
