@@ -1010,8 +1010,8 @@ for name, values in scores.items():
 # %% [markdown]
 # Above, these scores of sets of twelve, their means as black bars. Below, what is on the painter's
 # [card](../src/pleinair/painters/monet.md): 300 photos against 100 paintings that no training saw,
-# with 95% intervals as lines; "other Monets" are 50 of these paintings against the other 50. Its recipes had 20 minutes each. What is in both comes in the same
-# order; the noise is another.
+# with 95% intervals as lines; "other Monets" are 50 of these paintings against the other 50. Its
+# recipes had 20 minutes each. What is in both comes in the same order; the noise is another.
 
 # %%
 import re
