@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def picture_rows(
                 axis.set_ylabel(labels[i])
             start += tall * ratio + gap
     return figure
+
+
+def columns_of(sheet: Pixels, count: int) -> list[Pixels]:
+    """A run's sheet cut between its `count` columns; their widths may differ by a pixel."""
+    edges = np.linspace(0, sheet.shape[1], count + 1).round().astype(int)
+    return [sheet[:, start:end] for start, end in itertools.pairwise(edges)]
 
 
 def bare(axis: Axes) -> Axes:

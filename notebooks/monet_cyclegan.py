@@ -28,10 +28,10 @@
 # 9. [Five photos and their paintings](#9.-Five-photos-and-their-paintings)
 # 10. [Beyond the tutorial](#10.-Beyond-the-tutorial)
 #
-# It runs from top to bottom in two to three minutes on two cores, needs no GPU and no network, and
+# It runs from top to bottom in two to four minutes on two cores, needs no GPU and no network, and
 # everything it shows is computed here unless the text says otherwise. You should know a little
-# Python, and what a convolution is. Install what it needs, in the root of the repository, and open
-# it:
+# Python, and what a convolution is. Install what it needs and open it, both in the root of the
+# repository:
 #
 # ```sh
 # pip install '.[notebook]'
@@ -50,7 +50,12 @@ from dataclasses import replace
 from pathlib import Path
 
 started = time.perf_counter()
-HERE = next(p for p in (Path.cwd(), Path.cwd() / "notebooks") if (p / "drawing.py").is_file())
+HERE = Path.cwd() if (Path.cwd() / "drawing.py").is_file() else Path.cwd() / "notebooks"
+if not (HERE / "drawing.py").is_file():
+    raise FileNotFoundError(
+        f"drawing.py is neither in {Path.cwd()} nor in its folder notebooks; open the notebook "
+        "in notebooks/ or in the root of the repository."
+    )
 sys.path.insert(0, str(HERE))
 SAMPLES, PAINTINGS = HERE.parent / "samples", HERE / "paintings"
 
@@ -175,19 +180,22 @@ def tiny_gan(rates: tuple[float, float], moments: list[int]) -> list[tuple[int, 
 
 threads = torch.get_num_threads()
 torch.set_num_threads(1)  # so small networks are faster with one
-fair = tiny_gan(rates=(1e-3, 1e-3), moments=[50, 300, 600, 1200])
-hasty = tiny_gan(rates=(2e-3, 2e-4), moments=[150, 300, 450, 600])
+MOMENTS = [50, 300, 600, 1200]
+fair = tiny_gan(rates=(1e-3, 1e-3), moments=MOMENTS)
+hasty = tiny_gan(rates=(2e-3, 2e-4), moments=MOMENTS)
 torch.set_num_threads(threads)
 
 # %% [markdown]
-# Below, crosses are real points, dots are what the generator makes. The colour is the
-# discriminator's opinion of every place: blue for real, red for fake. Upper row: both learn equally
-# fast. Points are drawn to where the discriminator is blue, it turns red where too many are, and in
-# the end the two are nearly in balance.
+# Below, black crosses are real points, yellow dots are what the generator makes. The colour behind
+# is the discriminator's opinion of every place: blue for real, red for fake. Upper row: both learn
+# equally fast. Dots are drawn to where the discriminator is blue, it turns red where too many are,
+# and in the end the two are nearly in balance: every spot has its fakes, a few are left between.
 #
-# Lower row: the same, but the generator learns ten times faster than the discriminator. It finds
-# one place that passes, sends everything there, and moves on when it is caught. This is *mode
-# collapse*: each fake is fine, and all are the same.
+# Lower row: the same, but the generator learns ten times faster than the discriminator. All its
+# fakes stay together in one smear. They run to where the discriminator is blue; it slowly turns red
+# there and blue on the other side, and they run on. A spot is hit in passing, at some moments none
+# is, and never are all eight. This is *mode collapse*: whatever the noise, nearly the same comes
+# out.
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(10, 5.2), layout="constrained")
@@ -200,9 +208,9 @@ for row, (name, seen) in zip(axes, (("in balance", fair), ("collapse", hasty)), 
         axis.imshow(
             surface, extent=(-3, 3, -3, 3), origin="lower", cmap="RdBu", vmin=0, vmax=1, alpha=0.75
         )
-        axis.plot(*truth.T, "x", color="black", markersize=3, markeredgewidth=0.6, alpha=0.6)
-        axis.plot(*fakes.T, ".", color="#1d1d1d", markersize=3)
-show(figure, "Fakes move onto the ring; with a hasty generator all are in one place", jpeg=True)
+        axis.plot(*fakes.T, "o", color="#ffd23f", mec="#5a4500", mew=0.4, markersize=3.5)
+        axis.plot(*truth.T, "x", color="black", markersize=4, markeredgewidth=0.9)
+show(figure, "Fakes spread over the ring; with a hasty generator they stay in one smear", jpeg=True)
 
 # %% [markdown]
 # **Exercise.** Give the discriminator the higher rate, `(2e-4, 2e-3)`. Who wins, and what becomes
@@ -330,8 +338,11 @@ print(" -> ".join(str(tuple(one.shape)) for one in features))
 
 # %% [markdown]
 # Six channels after each block, of a photo of Chenonceau, with weights that are still random.
-# Random filters already see edges of all directions and patches of colour; learning chooses among
-# them.
+# What they show, each stretched from black to white, is mostly the photo once more in grey, or its
+# negative: neighbouring pixels are nearly alike, so a random kernel sees little more than the sum
+# of its weights times the brightness. From block to block the map is coarser, and walls and windows
+# stand out against flat sky and water. Filters that answer to an edge of one direction, or to one
+# colour, are what training has to find.
 
 # %%
 rows = [drawing.maps_of(one[0].detach().numpy(), 6) for one in features[1:]]
@@ -492,7 +503,9 @@ show(figure, "The patch of 70 pixels that one logit sees, and the map of logits"
 #
 # From here on the networks are a quarter as wide (`little`), so that a step takes a fraction of
 # the time, and learn at five times the rate; not a line of the arithmetic depends on it. Dropout
-# is off in this part: it would roll its dice anew for each of us.
+# is off in this part: it would roll its dice anew for each of us. And the last layer of the
+# discriminators is made strong: an untrained one gives logits of about 0, whatever it sees, so that
+# all adversarial losses would be $\log 2$ and no mistake in them would show.
 
 # %%
 from pleinair.session import Session
@@ -510,6 +523,10 @@ G, F = session.networks.generators
 D_painting, D_photo = session.networks.discriminators
 for name, network in session.networks.by_name().items():
     print(f"{name:24}{count_parameters(network):10,} parameters")
+for network in (D_painting, D_photo):
+    with torch.no_grad():
+        network.model[-1].weight.mul_(3000)
+        network.model[-1].bias.fill_(0.5)
 
 with torch.no_grad():
     fake_painting, fake_photo = G(photo), F(painting)
@@ -542,13 +559,17 @@ with torch.no_grad():
     deceive_painting, deceive_photo = bce(D_painting(fake_painting), 1), bce(D_photo(fake_photo), 1)
     tell_painting = 0.5 * (bce(D_painting(painting), 1) + bce(D_painting(fake_painting), 0))
     tell_photo = 0.5 * (bce(D_photo(photo), 1) + bce(D_photo(fake_photo), 0))
-    package = losses.generator_loss("bce", D_painting(fake_painting))
-    torch.testing.assert_close(deceive_painting, package)
-    package = losses.discriminator_loss("bce", D_painting(painting), D_painting(fake_painting))
-    torch.testing.assert_close(tell_painting, package)
+    on_real, on_fake = D_photo(photo), D_photo(fake_photo)
+    package = losses.generator_loss("bce", on_fake)
+    torch.testing.assert_close(deceive_photo, package, rtol=1e-4, atol=1e-5)
+    package = losses.discriminator_loss("bce", on_real, on_fake)
+    torch.testing.assert_close(tell_photo, package, rtol=1e-4, atol=1e-5)
+    swapped = losses.discriminator_loss("bce", on_fake, on_real)
 print(
-    f"to deceive: {deceive_painting:.4f}, to tell: {tell_painting:.4f}; chance is {np.log(2):.4f}"
+    f"photo discriminator's logits: {on_real.mean():.2f} of a real, {on_fake.mean():.2f} of a fake"
 )
+print(f"to deceive it: {deceive_photo:.4f}, to tell: {tell_photo:.4f}; chance is {np.log(2):.4f}")
+print(f"to tell, with real and fake swapped: {swapped:.4f}")
 
 # %% [markdown]
 # **Cycle-consistency loss** (equation 2): the mean absolute difference of what went out and what
@@ -604,7 +625,9 @@ for name, value in by_hand.items():
 # long and where to put it; `train` does it and tells a *listener* how it goes. On the command line
 # this is `pleinair train --photos ... --paintings ... --recipe ... --out ...`.
 #
-# Forty steps on the pictures that ship, into a new folder below `notebooks/runs`:
+# Forty steps on the pictures that ship, into a new folder below `notebooks/runs`. Where the run
+# notes a pattern of two pixels in its paintings, that is a lattice, which
+# [part 10](#Checkerboards) explains:
 
 # %%
 from pleinair.plan import Plan, resumed_plan
@@ -656,7 +679,9 @@ def told_in(history: Path) -> list[dict[str, float]]:
 
 
 runs = told_in(RUN / "history.jsonl"), told_in(HERE.parent / "docs" / "lab-history.jsonl")
-figure, axes = plt.subplots(2, 2, figsize=(10, 5), sharex="col", layout="constrained")
+figure, axes = plt.subplots(
+    2, 2, figsize=(10, 5.6), sharex="col", sharey="row", layout="constrained"
+)
 for column, lines in enumerate(runs):
     steps = [line["step"] for line in lines]
     for name in LOSSES:
@@ -669,20 +694,35 @@ axes[0, 0].set(title="here: quarter width, 80 steps", ylabel="generators")
 axes[0, 1].set(title="the tutorial's epoch: 300 steps")
 axes[1, 0].set(xlabel="step", ylabel="discriminators")
 axes[1, 1].set(xlabel="step")
+for axis, place in zip(axes[1], ("lower left", "lower right"), strict=True):
+    axis.axhline(np.log(2), ls="--", color="gray", label="chance, log 2")
+    axis.legend(fontsize="small", loc=place)
 show(figure, "Losses of the four networks, of 80 steps here and of the whole epoch")
 
 # %% [markdown]
 # The generators' losses fall: cycle and identity are most of them, and copying brings both down.
-# The discriminators hover below $\log 2 \approx 0.69$, which is chance. Note what these curves do
-# *not* say: whether the paintings are any good ([part 10](#When-to-stop)).
 #
-# Each run keeps a sheet of the same photos: photo, painting, and what comes back. Left the last of
-# ours, right that of the whole epoch (photo and painting).
+# The discriminators begin at $\log 2 \approx 0.69$, which is chance. In our 80 steps they have
+# hardly learned to tell: both end a little below. In the whole epoch the photo discriminator gets
+# down to 0.39 at step 130, so it tells real from fake rather well, until its generator catches up.
+# The painting one falls to 0.50 at step 100, then jumps: its generator has found something that
+# passes, and for some steps it is up to 0.75, worse than a coin would be. Around step 200 the
+# photo one is above chance as well; from step 220 on both stay below or at it.
+#
+# Note what these curves do *not* say: whether the paintings are any good
+# ([part 10](#When-to-stop)).
+#
+# Each run keeps a sheet of the same photos. Left the last of ours, with what comes back from the
+# painting; right that of the whole epoch, which keeps photo and painting only.
 
 # %%
 ours = images.read_small(sorted((RUN / "samples").iterdir())[-1], 400)
 theirs = images.read_small(HERE.parent / "docs" / "lab-sheet.jpg", 400)
-figure = drawing.picture_rows([[ours, theirs]], titles=["80 steps", "300 steps"], width=9.5)
+figure = drawing.picture_rows(
+    [[*drawing.columns_of(ours, 3), *drawing.columns_of(theirs, 2)]],
+    titles=["photo", "painted, 80 steps", "and back", "photo", "painted, 300 steps"],
+    width=9.5,
+)
 show(
     figure,
     "Five photos after 80 steps of the little networks, and after the whole epoch",
@@ -718,13 +758,19 @@ show(
 #
 # An hour is short for a painter. `Painter.load` takes one that somebody trained for longer, by
 # name or by file, and says on its *card* where it comes from. `monet` ships with the package:
-# recipe `light`, a hundredth of the parameters, about four hours on a CPU.
+# a hundredth of the parameters, about four hours on a CPU. It was trained in three runs, each
+# beginning with the networks of the one before: 6,000 steps of recipe `light`, then 2,200 and
+# 3,600 of variations of it, 11,800 in all
+# ([its card in words](../src/pleinair/painters/monet.md)). The card in the file is that of the last
+# run, whose recipe is called `calm`: `light` with lower rates and a weaker cycle.
 
 # %%
 print(monet.spec)
 for key in ("recipe", "steps", "licence"):
     value = monet.card.get(key)
-    print(f"{key}: {value['name'] if isinstance(value, dict) else value}")
+    value = f"{value['name']} (of the last run)" if key == "recipe" else value
+    value = f"{value:,} (of the last run)" if key == "steps" else value
+    print(f"{key}: {value}")
 
 mine = Painter.load(RUN)  # the folder of part 7 is a painter, too
 print(mine.spec)
@@ -891,13 +937,17 @@ hook.remove()
 
 # %% [markdown]
 # At 256, exactly zero (here $\beta = 0$; after training, a constant). Nothing flows forward, so
-# nothing flows back: the gradient of its kernel is zero too.
+# nothing flows back: the gradient of its kernel is zero too, whatever is wanted of its output. Here
+# a sum of it with random weights, of which each would like another value:
 
 # %%
-given = torch.randn(1, 512, 2, 2)
-innermost(given).square().sum().backward()
 weight = innermost.conv.weight
-print(f"{weight.numel():,} weights, largest gradient {weight.grad.abs().max():.1f}")
+for side in (2, 4):  # what a picture of 256 or 512 pixels leaves for this layer
+    weight.grad = None
+    out = innermost(torch.randn(1, 512, side, side))
+    (torch.randn_like(out) * out).sum().backward()
+    found_gradient = f"largest gradient {weight.grad.abs().max():.3g}"
+    print(f"map {tuple(out.shape[2:])}: {weight.numel():,} weights, {found_gradient}")
 
 # %% [markdown]
 # Four million weights that never learn anything. At 512 pixels the map has 2x2 values, the layer
@@ -910,13 +960,18 @@ print(f"{weight.numel():,} weights, largest gradient {weight.grad.abs().max():.1
 # ### Scores
 #
 # How near are the paintings to Monet's? Let a network that was trained on ImageNet look at both
-# sets: each picture becomes a row of 1,280 features. The *kernel distance* (KID, [Binkowski et al.
-# 2018](https://arxiv.org/abs/1801.01401)) compares the two clouds of rows, with $k(a, b) = (a
-# \cdot b / d + 1)^3$:
+# sets: each picture becomes a row of $d$ = 1,280 features. The *kernel distance* (KID,
+# [Binkowski et al. 2018](https://arxiv.org/abs/1801.01401)) compares the two clouds of rows. How
+# alike two rows are, says the kernel $k(a, b) = (a \cdot b / d + 1)^3$, and
 #
 # $$\mathrm{KID} = \mathbb{E}\,k(a, a') + \mathbb{E}\,k(b, b') - 2\,\mathbb{E}\,k(a, b)$$
 #
-# It is 0 where the sets are alike, and it is an *estimate*: with few pictures it has much noise.
+# Here $a$ and $a'$ are rows of two *different* pictures of the first set, $b$ and $b'$ of two
+# different pictures of the second, and each $\mathbb{E}$ is the mean over all such pairs; in the
+# last, over all pairs of one picture from each set. In words: how alike are the pictures within the
+# sets, less how alike across?
+#
+# KID is 0 where the sets are alike, and it is an *estimate*: with few pictures it has much noise.
 # To see how much, the paintings are scored against each other, twelve against the other twelve,
 # two hundred times.
 
@@ -953,36 +1008,44 @@ for name, values in scores.items():
     print(f"{name:18} KID-Lite0 {np.mean(values):7.4f}, spread {np.std(values):.4f}")
 
 # %% [markdown]
-# Left, these scores of sets of twelve. Right, what is on the painter's
+# Above, these scores of sets of twelve, their means as black bars. Below, what is on the painter's
 # [card](../src/pleinair/painters/monet.md): 300 photos against 100 paintings that no training saw,
-# with 95% intervals. The order is the same; the noise is not.
+# with 95% intervals as lines; "other Monets" are 50 of these paintings against the other 50. Its
+# recipes had 20 minutes each. What is in both comes in the same order; the noise is another.
 
 # %%
 import re
 
 card = (HERE.parent / "src" / "pleinair" / "painters" / "monet.md").read_text(encoding="utf-8")
 pattern = r"^\| \**([^|*]+?)\** \| (-?[\d.]+) \((-?[\d.]+) to (-?[\d.]+)\)"
-told: dict[str, tuple[float, ...]] = {}
+names = {  # as they are called above; a recipe keeps its name
+    "the photographs themselves": "photos",
+    "monet": "painted by monet",
+    "50 of the paintings against the other 50": "other Monets",
+}
+told: dict[str, tuple[float, ...]] = dict.fromkeys(names.values(), ())
 for name, *numbers in re.findall(pattern, card, re.M)[:7]:  # the first column of the first table
-    told[name.replace("`", "")] = tuple(map(float, numbers))
+    name = name.replace("`", "").replace(", 20 minutes", "")
+    told[names.get(name, name)] = tuple(map(float, numbers))
 
-figure, (left, right) = plt.subplots(
-    1, 2, figsize=(11, 3.4), layout="constrained", width_ratios=[1, 1.25]
+color_of = {"photos": drawing.PHOTO, "other Monets": drawing.GREEN}  # whatever is painted is red
+figure, (upper, lower) = plt.subplots(
+    2, 1, figsize=(9, 5.6), layout="constrained", height_ratios=[1, 1.5], sharex=True
 )
-for place, values in enumerate(scores.values()):
-    left.plot(values, place + random.uniform(-0.2, 0.2, 200), ".", markersize=3, alpha=0.5)
-    left.plot(np.mean(values), place, "|", color="black", markersize=30)
-left.set_yticks(range(3), list(scores))
-left.axvline(0, color="gray", lw=0.8)
-left.set(title="sets of twelve, drawn 200 times", xlabel="KID-Lite0")
-left.invert_yaxis()
-for place, (kid, least, most) in enumerate(told.values()):
-    right.plot([least, most], [place, place], color=drawing.PHOTO, lw=2)
-    right.plot(kid, place, "o", color=drawing.PAINTING, markersize=5)
-right.set_yticks(range(len(told)), list(told), fontsize=8)
-right.axvline(0, color="gray", lw=0.8)
-right.set(title="the card: 300 photos, 100 paintings", xlabel="KID-Lite0")
-right.invert_yaxis()
+for place, (name, values) in enumerate(scores.items()):
+    color, height = color_of.get(name, drawing.PAINTING), place + random.uniform(-0.2, 0.2, 200)
+    upper.plot(values, height, ".", color=color, markersize=3, alpha=0.5)
+    upper.plot(np.mean(values), place, "|", color="black", markersize=24)
+for place, (name, (kid, least, most)) in enumerate(told.items()):
+    color = color_of.get(name, drawing.PAINTING)
+    lower.plot([least, most], [place, place], color=color, lw=2)
+    lower.plot(kid, place, "o", color=color, markersize=6)
+upper.set(title="here: sets of twelve, drawn 200 times")
+lower.set(title="the card: 300 photos, 100 paintings", xlabel="KID-Lite0")
+for axis, labels in ((upper, scores), (lower, told)):
+    axis.set_yticks(range(len(labels)), list(labels))
+    axis.axvline(0, color="gray", lw=0.8)
+    axis.invert_yaxis()
 show(
     figure, "KID of photos, of paintings by monet and of real ones; and the card's, with intervals"
 )
