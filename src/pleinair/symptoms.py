@@ -267,14 +267,9 @@ def _colours(seen: Evidence) -> Finding:
             "export it with its channels the other way round, in and out.",
         )
     if left < -DOCTOR.colourless:
-        return Finding(
-            "colours",
-            "note",
-            f"hues are turned round ({round(100 * left)}% of a chart's colour): reds are greenish "
-            "blues.",
-            "it belongs to a negative.",
-            "see what is said of inversion.",
-        )
+        found = f"hues are turned round ({round(100 * left)}% of a chart's colour)."
+        advice = "see what is said of inversion."
+        return Finding("colours", "note", found, "a negative turns them, too.", advice)
     found = f"{max(0, round(100 * left))}% of a chart's colour is left"
     if left < DOCTOR.colourless:
         return Finding(
