@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import onnxfile
 from pleinair.errors import PainterError
-from pleinair.protobuf import field_of, fields, messages, repeated, text
+from pleinair.protobuf import field_of, messages, repeated, text
 
 _GRAPH, _NODE, _INITIALIZER, _OUTPUT = 7, 1, 5, 12
 _TAKES, _GIVES, _KIND, _ATTRIBUTES = 1, 2, 4, 5  # of a node
-_DIMS, _TENSOR_NAME, _RAW_DATA = 1, 8, 9  # of an initializer
+_DIMS, _TENSOR_NAME = 1, 8  # of an initializer
 _NAME, _SUBGRAPH, _INTS = 1, 6, 8  # of an attribute
 
 _NORMS = ("InstanceNormalization", "BatchNormalization")
@@ -67,7 +66,6 @@ class Graph:
 
     nodes: list[Node]
     shapes: dict[str, list[int]]
-    raw: frozenset[str]  # initializers whose numbers lie there as bytes, so that they can be set
 
     @property
     def makers(self) -> dict[str, Node]:
@@ -122,18 +120,14 @@ def read(data: bytes) -> Graph:
     view = memoryview(data)
     nodes: list[Node] = []
     shapes: dict[str, list[int]] = {}
-    raw: set[str] = set()
     try:
         for graph in messages(view, _GRAPH):
             nodes += [_node(part) for part in messages(graph, _NODE)]
             for part in messages(graph, _INITIALIZER):
-                name = text(part, _TENSOR_NAME)
-                shapes[name] = list(repeated(part, 0, len(part), _DIMS))
-                if any(number == _RAW_DATA for number, _, _ in fields(part, 0, len(part))):
-                    raw.add(name)
+                shapes[text(part, _TENSOR_NAME)] = list(repeated(part, 0, len(part), _DIMS))
     except (ValueError, IndexError) as error:
         raise PainterError(f"the graph cannot be read ({error}); get a whole copy.") from error
-    return Graph(nodes, shapes, frozenset(raw))
+    return Graph(nodes, shapes)
 
 
 def _node(part: memoryview) -> Node:
@@ -155,35 +149,12 @@ def _node(part: memoryview) -> Node:
 
 
 def with_outputs(data: bytes, names: Iterable[str]) -> bytes:
-    """The bytes of a model that gives these values, too. Raises PainterError."""
-    more = b"".join(field_of(_OUTPUT, field_of(_NAME, name.encode())) for name in names)
-    view, made, at = memoryview(data), bytearray(), 0
-    try:
-        for number, start, end in fields(view, 0, len(view)):
-            if number == _GRAPH:
-                head = len(field_of(_GRAPH, bytes(view[start:end]))) - (end - start)
-                made += view[at : start - head]
-                made += field_of(_GRAPH, bytes(view[start:end]) + more)
-                at = end
-    except (ValueError, IndexError) as error:
-        raise PainterError(f"the graph cannot be read ({error}); get a whole copy.") from error
-    return bytes(made) + bytes(view[at:])
+    """The bytes of a model that gives these values, too.
 
-
-def silenced(data: bytes, layer: Layer, graph: Graph) -> bytes | None:
-    """The bytes of a model in which a layer's weights are 0; None where they cannot be set.
-
-    Its bias stays: the layer says the same of every place and of every photo.
+    A message that stands there twice is one: what the second adds comes behind what the first has.
     """
-    shape = graph.shapes.get(layer.weight)
-    if layer.weight not in graph.raw or shape is None:
-        return None
-    for kind in (np.float32, np.float16, np.int8):
-        try:
-            return onnxfile.with_initializers(data, {layer.weight: np.zeros(shape, kind)})
-        except PainterError:
-            continue  # of another width
-    return None
+    more = b"".join(field_of(_OUTPUT, field_of(_NAME, name.encode())) for name in names)
+    return data + field_of(_GRAPH, more)
 
 
 # --- layers -----------------------------------------------------------------------------------

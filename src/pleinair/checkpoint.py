@@ -7,7 +7,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,12 @@ def load_latest(run: Path, warn: Callable[[str], None]) -> tuple[Recipe, dict[st
     raise AssertionError("a loop over paths ends by returning or raising")
 
 
+def load_best(run: Path, warn: Callable[[str], None]) -> tuple[Recipe, dict[str, Any]]:
+    """The checkpoint with the best score, else the newest whole one: see `load_latest`."""
+    path = best(run)
+    return load(path) if path.is_file() else load_latest(run, warn)
+
+
 def numbered(run: Path) -> list[Path]:
     """A run's checkpoints, oldest first; the best is a file of its own beside them."""
     return sorted((run / "checkpoints").glob("[0-9]*.pt"))
@@ -207,13 +213,17 @@ def painter_at(run: Path, step: int) -> Weights:
             f"{run} keeps no checkpoint of step {step}; of those it keeps ({kept}) name one."
         )
     recipe, state = load(path)
-    scores = [score for score in state["scores"] if score["step"] <= step]
+    pictures = step * recipe.batch * len(state["team"])
+    last = state["scores"][-1] if state["scores"] else None
+    card = painter_card(recipe, state["plan"], step, state["before"], pictures, last)
+    return replace(painter_of(recipe, state), card=card)
+
+
+def painter_of(recipe: Recipe, state: dict[str, Any]) -> Weights:
+    """The painter of a checkpoint, averaged where the recipe averages; without a card."""
     values = state["ema"][0] if state["ema"] else state["networks"]["painting_generator"]
     arrays = {name: value.float().numpy() for name, value in values.items()}
-    pictures = step * recipe.batch * len(state["team"])
-    last = scores[-1] if scores else None
-    card = painter_card(recipe, state["plan"], step, state["before"], pictures, last)
-    return Weights(recipe.generator, arrays, card)
+    return Weights(recipe.generator, arrays, {})
 
 
 def painter_card(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import images, press, swatches
+from pleinair import images, metrics, press, swatches
 from pleinair.anatomy import Layer
 from pleinair.config import Adversarial, FeatureSpec, PatchSpec, Recipe
 from pleinair.images import Batch, Pixels
 from pleinair.pulse import Measured, Norm, Pulse
 from pleinair.settings import DOCTOR, EXPLAIN
+from pleinair.weights import Weights
 
 _COLUMNS = 4  # of maps beside each other in a layer's one picture
 _SMALL = 128  # pixels of a painting without a layer
@@ -23,23 +25,20 @@ Values = dict[str, Any]
 Network = Callable[[Batch], Batch]
 
 
-class Networks(Protocol):
-    """The networks of a run beside its painter; None where a run of one direction has none."""
+@dataclass(frozen=True)
+class Quartet:
+    """The networks of one checkpoint, with averaged weights where the recipe averages them.
 
-    @property
-    def recipe(self) -> Recipe: ...
+    painter: weights of the painting generator. photo_generator, photo_discriminator: None in a run
+    of one direction. Discriminators give logits (1, maps, h, w).
+    """
 
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def photo_generator(self) -> Network | None: ...
-
-    @property
-    def painting_discriminator(self) -> Network: ...
-
-    @property
-    def photo_discriminator(self) -> Network | None: ...
+    recipe: Recipe
+    step: int
+    painter: Weights
+    photo_generator: Network | None
+    painting_discriminator: Network
+    photo_discriminator: Network | None
 
 
 # --- photo and painting -------------------------------------------------------------------------
@@ -64,8 +63,8 @@ def pictures(photo: Pixels, painting: Pixels) -> Values:
 
 def layers(found: Pulse) -> list[Values]:
     """Every layer: words, figures, maps in one picture, norm, and the painting without it."""
-    most = max((one.without.colour for one in found.layers if one.without), default=0.0)
-    most = max([most, *(one.without.strokes for one in found.layers if one.without)], default=0.0)
+    heard = [one.without for one in found.layers if one.without]
+    most = max((level for one in heard for level in (one.colour, one.strokes)), default=0.0)
     highest = max(one.maps.shape[1] for one in found.layers)
     return [_layer(number, found.layers, most, highest) for number in range(len(found.layers))]
 
@@ -219,9 +218,9 @@ def _way(layer: Layer, after: Layer) -> str:
     return "Works on what the layer before it gave."
 
 
-def notes(found: Pulse, photo: Pixels, networks: Networks | None = None) -> list[str]:
+def notes(found: Pulse, photo: Pixels, networks: Quartet | None = None) -> list[str]:
     """What a student should see in the layers, one sentence each. photo: uint8 (H, W, 3)."""
-    median = float(np.median(np.abs(found.painting.astype(np.float32) - photo)))
+    median = metrics.median_change(photo, found.painting)
     told: list[str] = []
     heard = [(one.layer.name, one.without) for one in found.layers if one.without]
     if median < DOCTOR.copy:
@@ -254,7 +253,7 @@ def notes(found: Pulse, photo: Pixels, networks: Networks | None = None) -> list
     return told
 
 
-def _copied(median: float, networks: Networks | None) -> str:
+def _copied(median: float, networks: Quartet | None) -> str:
     told = (
         f"The painting is nearly the photo: half of its values moved by {median:.0f} levels of "
         "255 or less. "
@@ -274,11 +273,20 @@ def _levels(value: float) -> str:
 # --- the other networks -------------------------------------------------------------------------
 
 
-def cycle(photo: Pixels, painting: Pixels, networks: Networks | None) -> Values | None:
-    """There and back, and what became of the photo on the way; None without a way back."""
+def returned(painting: Pixels, networks: Quartet | None) -> Pixels | None:
+    """The photo that is made of a painting; None without a way back."""
     if networks is None or networks.photo_generator is None:
         return None
-    back = images.from_batch(networks.photo_generator(images.to_batch(painting)))[0]
+    back: Pixels = images.from_batch(networks.photo_generator(images.to_batch(painting)))[0]
+    return back
+
+
+def cycle(
+    photo: Pixels, painting: Pixels, back: Pixels | None, networks: Quartet | None
+) -> Values | None:
+    """There and back, and what became of the photo on the way; None without a way back."""
+    if back is None or networks is None or networks.photo_generator is None:
+        return None
     same = images.from_batch(networks.photo_generator(images.to_batch(photo)))[0]
     return {
         "photo": press.uri(photo),
@@ -301,7 +309,9 @@ def _l1(a: Pixels, b: Pixels) -> float:
     return float(np.abs(a.astype(np.float64) - b).mean() / 127.5)
 
 
-def judges(photo: Pixels, painting: Pixels, networks: Networks | None) -> list[Values]:
+def judges(
+    photo: Pixels, painting: Pixels, back: Pixels | None, networks: Quartet | None
+) -> list[Values]:
     """What each discriminator says of the pictures that it meets in training."""
     if networks is None:
         return []
@@ -313,14 +323,13 @@ def judges(photo: Pixels, painting: Pixels, networks: Networks | None) -> list[V
             {"the painting": painting, "the photo": photo},
         )
     ]
-    if networks.photo_discriminator is not None and networks.photo_generator is not None:
-        back = images.from_batch(networks.photo_generator(images.to_batch(painting)))[0]
+    if networks.photo_discriminator is not None and back is not None:
         shown = {"the photo": photo, "the reconstruction": back}
         found.append(_judge("photo", networks.photo_discriminator, networks, shown))
     return found
 
 
-def _judge(side: str, network: Network, networks: Networks, shown: dict[str, Pixels]) -> Values:
+def _judge(side: str, network: Network, networks: Quartet, shown: dict[str, Pixels]) -> Values:
     recipe = networks.recipe
     return {
         "side": side,

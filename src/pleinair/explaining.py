@@ -18,16 +18,15 @@ from pleinair import (
     nameplate,
     press,
     pulse,
-    runtime,
-    strangers,
 )
 from pleinair.config import AnySpec, PainterSpec, size_multiple
 from pleinair.errors import MissingExtraError, UsageError
-from pleinair.exhibits import Networks
+from pleinair.exhibits import Quartet
 from pleinair.images import Pixels
 from pleinair.painter import Painter
 from pleinair.pulse import Told
 from pleinair.settings import EXPLAIN, PIXEL_CONTRACT
+from pleinair.strangers import Stranger
 
 Warn = Callable[[str], None]
 
@@ -40,7 +39,7 @@ class Subject:
     data: bytes
     spec: PainterSpec
     card: dict[str, Any]
-    networks: Networks | None = None
+    networks: Quartet | None = None
 
 
 def explain(
@@ -53,9 +52,10 @@ def explain(
     which of several in a file. warn: hears of damaged checkpoints. Raises ImageError, PainterError,
     CheckpointError, UsageError, MissingExtraError.
     """
-    subject = _of_run(Path(painter), warn) if is_run(painter) else _of_painter(painter, network)
+    subject = _of_run(Path(painter), warn) if hub.is_run(painter) else _of_painter(painter, network)
     pixels = _seen(photo, subject.spec, side)
     found = pulse.take(subject.data, subject.name, images.to_batch(pixels), told)
+    back = exhibits.returned(found.painting, subject.networks)
     title, about, licence = nameplate.words(subject.card, subject.name)
     return press.page(
         "explain.html",
@@ -70,18 +70,12 @@ def explain(
         pictures=exhibits.pictures(pixels, found.painting),
         layers=exhibits.layers(found),
         notes=exhibits.notes(found, pixels, subject.networks),
-        cycle=exhibits.cycle(pixels, found.painting, subject.networks),
-        judges=exhibits.judges(pixels, found.painting, subject.networks),
+        cycle=exhibits.cycle(pixels, found.painting, back, subject.networks),
+        judges=exhibits.judges(pixels, found.painting, back, subject.networks),
         run=subject.networks,
         version=__version__,
         gain=EXPLAIN.gain,
     )
-
-
-def is_run(painter: str) -> bool:
-    """Whether this is a folder in which a training run left checkpoints, and no painter's name."""
-    place = Path(painter, "checkpoints")
-    return not hub.knows(painter) and any(True for _ in place.glob("*.pt"))
 
 
 # --- what is explained --------------------------------------------------------------------------
@@ -104,13 +98,8 @@ def _of_painter(painter: str, network: str) -> Subject:
     path = hub.find(painter)
     data = converting.painter_bytes(path, network or None)
     told = nameplate.metadata(data)
-    card = nameplate.part(told, "card")
-    if "spec" in told:
-        return Subject(path.stem, data, Painter.opened(data, str(path), device="cpu").spec, card)
-    session, _ = runtime.opened(data, str(path), device="cpu")
-    ours = told.get("pixels") == PIXEL_CONTRACT
-    stranger = strangers.known(session, str(path), "-1..1" if ours else None)
-    if not ours:
+    opened = Painter.opened(data, str(path), device="cpu")
+    if isinstance(opened.engine, Stranger) and told.get("pixels") != PIXEL_CONTRACT:
         try:
             from pleinair import adapting
         except (ImportError, MissingExtraError) as error:
@@ -118,8 +107,8 @@ def _of_painter(painter: str, network: str) -> Subject:
                 f"{path} is of another program, and looking into it needs "
                 "pip install 'pleinair[import]'."
             ) from error
-        data = adapting.adapted(data, stranger, card, str(path))
-    return Subject(path.stem, data, stranger.spec, card)
+        data = adapting.adapted(data, opened.engine, opened.card, str(path))
+    return Subject(path.stem, data, opened.spec, opened.card)
 
 
 def _seen(photo: Path, spec: PainterSpec, side: int | None) -> Pixels:

@@ -145,6 +145,12 @@ def check_named(wanted: Iterable[str]) -> None:
             entry_of(name)
 
 
+def is_run(name_or_path: str | Path) -> bool:
+    """Whether this is a folder in which a training run left checkpoints, and no painter's name."""
+    place = Path(name_or_path, "checkpoints")
+    return not knows(str(name_or_path)) and any(True for _ in place.glob("*.pt"))
+
+
 def held(folder: Path) -> Path | None:
     """What paints in a folder: a run's painter, or the folder itself, of TensorFlow's kinds."""
     run = folder / "painter.safetensors"

@@ -86,6 +86,15 @@ def with_initializers(data: bytes, values: Mapping[str, NDArray[np.generic]]) ->
     return bytes(changed)
 
 
+def silenced(data: bytes, name: str) -> bytes | None:
+    """The bytes of a model in which an initializer is 0; None where its bytes are not there.
+
+    Raises PainterError where the bytes are no model.
+    """
+    start, end = _places(data).get(name, (0, 0))
+    return data[:start] + bytes(end - start) + data[end:] if end > start else None
+
+
 def _places(data: bytes) -> dict[str, tuple[int, int]]:
     """Start and end of the bytes of each initializer by name."""
     view, places = memoryview(data), {}

@@ -8,7 +8,8 @@ from typing import Any
 
 import jinja2
 
-from pleinair import images
+from pleinair import files, images
+from pleinair.errors import UsageError
 from pleinair.images import Pixels
 from pleinair.settings import EVALUATE
 
@@ -25,6 +26,20 @@ def page(name: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(name).render(**values)
+
+
+def check(path: Path, force: bool) -> None:
+    """Raise UsageError, OutputError where a page cannot go: before an hour of painting for it."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path} is to be a page; name a file that ends in .html.")
+    files.check_free(path, force)
+
+
+def write(text: str, path: Path) -> None:
+    """Write a page in one step. Raises OutputError."""
+    with files.writing(path, "choose another place"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path, text.encode())
 
 
 def uri(pixels: Pixels, quality: int = EVALUATE.page_quality) -> str:

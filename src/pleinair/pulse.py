@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import anatomy, images, runtime, swatches
-from pleinair.anatomy import Graph, Layer, Maps
+from pleinair import anatomy, images, onnxfile, runtime, swatches
+from pleinair.anatomy import Layer, Maps
 from pleinair.errors import PainterError
 from pleinair.images import Batch, Pixels
 from pleinair.runtime import Session
@@ -77,8 +77,7 @@ def take(data: bytes, name: str, photo: Batch, told: Told) -> Pulse:
     data: of an .onnx file that takes and gives pictures in [-1, 1]. name: the file's, for
     messages. Raises PainterError, also where there is no layer to look at.
     """
-    graph = anatomy.read(data)
-    found = anatomy.layers(graph)
+    found = anatomy.layers(anatomy.read(data))
     if not found:
         raise PainterError(
             f"{name} has no convolutions with weights of their own, so there are no layers to show."
@@ -94,7 +93,7 @@ def take(data: bytes, name: str, photo: Batch, told: Told) -> Pulse:
     measured = [_measured(layer, values, other) for layer in found]
 
     def heard(seen: Measured) -> Measured:
-        return replace(seen, without=_without(data, name, seen.layer, graph, photo, painting))
+        return replace(seen, without=_without(data, name, seen.layer, photo, painting))
 
     told("painting without", 2, steps)
     # Small networks keep one core busy each, not all.
@@ -143,9 +142,10 @@ def _measured(layer: Layer, values: dict[str, Maps], other: dict[str, Maps]) -> 
 
 
 def _without(
-    data: bytes, name: str, layer: Layer, graph: Graph, photo: Batch, painting: Pixels
+    data: bytes, name: str, layer: Layer, photo: Batch, painting: Pixels
 ) -> Without | None:
-    silenced = anatomy.silenced(data, layer, graph)
+    # Its bias stays: the layer says the same of every place and of every photo.
+    silenced = onnxfile.silenced(data, layer.weight)
     if silenced is None:
         return None
     threads = 0 if len(data) > EXPLAIN.side_by_side else 1

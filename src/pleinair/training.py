@@ -351,9 +351,7 @@ def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
 def _init(session: Session, source: Path, listener: Listener) -> None:
     """Begin with a run's best checkpoint, else its newest, or with a painter of any kind."""
     if source.is_dir() and foreign.reader_of(source) is None:
-        best = checkpoint.best(source)
-        found = checkpoint.load(best) if best.exists() else None
-        session.init_from(*(found or checkpoint.load_latest(source, listener.note)))
+        session.init_from(*checkpoint.load_best(source, listener.note))
         return
     session.init_from_painter(foreign.weights_of(hub.find(str(source))))
     if session.recipe.warmup_steps == 0:

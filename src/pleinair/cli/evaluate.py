@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from pleinair import files
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar, say
-from pleinair.errors import MissingExtraError, OutputError, UsageError
+from pleinair.errors import MissingExtraError, UsageError
 from pleinair.settings import EVALUATE
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def evaluate(
         Print everything as JSON.
     """
     try:
-        from pleinair import backbones, engines, evaluation, gallery, pages, places
+        from pleinair import backbones, engines, evaluation, gallery, pages, places, press
         from pleinair.team import find_device
     except ImportError as error:
         raise MissingExtraError(
@@ -83,7 +82,11 @@ def evaluate(
 
     for page in (report, ballot):
         if page is not None:
-            _check_page(page, force, bool(what))
+            press.check(page, force)
+            if not what:
+                raise UsageError(
+                    f"{page} would show nothing; name a painter or a folder of results."
+                )
     for one in what:
         at_hand(one)
     eyes = [engines.backbone(name, find_device(device)) for name in EVALUATE.backbones]
@@ -108,32 +111,13 @@ def evaluate(
             found = evaluation.evaluate(what, photos, paintings, room, trained_on, votes)
         for page, make in ((report, pages.report), (ballot, pages.ballot)):
             if page is not None:
-                _write_page(page, make(found, told))
+                press.write(make(found, told), page)
+                say(f"{page} is written; open it in a browser.")
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
     else:
         _show(found)
     return 0
-
-
-def _check_page(path: Path, force: bool, painters: bool) -> None:
-    """Everything that can be known to be wrong before an hour of painting."""
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{path} is to be a page; name a file that ends in .html.")
-    if not painters:
-        raise UsageError(f"{path} would show nothing; name a painter or a folder of results.")
-    files.check_free(path, force)
-
-
-def _write_page(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(path, text.encode())
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error
-    say(f"{path} is written; open it in a browser.")
 
 
 def _show(found: Evaluation) -> None:

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.terminal import progress_bar, say
-from pleinair.errors import UsageError
 from pleinair.settings import PAINT
 
 
@@ -42,14 +41,12 @@ def explain(
     force
         Overwrite a page that exists.
     """
-    from pleinair import explaining, files
+    from pleinair import explaining, press
+    from pleinair.importing import name_of
     from pleinair.painter import default_output
 
-    name = Path(painter).resolve().name.split(".")[0]
-    page = out or default_output(photo, name, ".html")
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{page} is to be a page; name a file that ends in .html.")
-    files.check_free(page, force)
+    page = out or default_output(photo, name_of(Path(painter)), ".html")
+    press.check(page, force)
     at_hand(painter)
     with progress_bar() as bar:
         task = bar.add_task("looking")
@@ -58,9 +55,7 @@ def explain(
             bar.update(task, description=doing, completed=done, total=total)
 
         text = explaining.explain(photo, painter, told, say, side, network)
-    with files.writing(page, "choose another place"):
-        page.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(page, text.encode())
+    press.write(text, page)
     say("The page is written; open it in a browser:")
     print(page)
     return 0

@@ -109,7 +109,7 @@ def train(
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value} found; give at least 1.")
     training_room()
-    from pleinair.plan import Plan, check_new, resumed_plan
+    from pleinair.plan import Plan, resumed_plan
 
     places = {
         "photos": photos,
@@ -129,8 +129,6 @@ def train(
     else:
         if photos is None or paintings is None or out is None:
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
-        if _is_first():  # which may have begun already where others look
-            check_new(out)
         if init_from is not None:
             at_hand(str(init_from))
         plan = Plan(

@@ -157,7 +157,7 @@ def read(source: str | Path, step: int | None = None) -> Weights:
     """
     path = Path(source)
     if step is not None:
-        if not (path / "checkpoints").is_dir():
+        if not hub.is_run(source):
             raise UsageError(f"{source} is no run, which alone has steps; leave --step out.")
         try:
             from pleinair import checkpoint
