@@ -22,12 +22,13 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from pleinair import losses
+from pleinair.chance import random_gradient
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import RECIPES, Recipe
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.winograd import WinogradConv2d
 from pleinair.session import Session
-from pleinair.step import random_gradient, train_step
+from pleinair.step import train_step
 
 
 def plainly(network: nn.Module) -> nn.Module:

@@ -964,7 +964,7 @@ def test_pictures_are_varied_only_while_the_discriminators_win(monkeypatch):
     session = Session.start(recipe, 0, torch.device("cpu"))
     seen: list[int] = []
     monkeypatch.setattr(
-        "pleinair.step.augment", lambda pictures: (seen.append(len(pictures)), pictures)[1]
+        "pleinair.step.augment", lambda pictures, _: (seen.append(len(pictures)), pictures)[1]
     )
     train_step(session, *batches(recipe), 0.0)
     assert seen == []

@@ -190,6 +190,7 @@ class Recipe:
     flip: bool = True
     batch: int = 1
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
+    accumulate: int = 1  # batches a step, one after the other, whose gradients are averaged
     steps: int = 10_000
     direction: Direction = "both"  # painting: photo to painting only, held to the photo by PatchNCE
 
