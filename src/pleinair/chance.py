@@ -38,7 +38,8 @@ class Chance:
 
     def turns(self, count: int) -> Iterator[slice]:
         """The rows of each part in its turn, `count` pictures at a time."""
-        for self._part in range(self.parts):
+        for part in range(self.parts):
+            self._part = part
             yield self._rows(count)
 
     @property

@@ -224,6 +224,11 @@ class Recipe:
     ema_decay: float = 0.0  # 0: samples and exports use the raw weights
 
 
+def pictures_a_step(recipe: Recipe, processes: int) -> int:
+    """Photos, and as many paintings, that generators learn from in a step of all processes."""
+    return recipe.batch * recipe.accumulate * processes
+
+
 _LIGHT = Recipe(
     name="light",
     generator=LightSpec(),

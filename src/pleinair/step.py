@@ -32,7 +32,7 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
     photo, painting: float32 NCHW in [-1, 1], as a stream of the recipe gives them: the
     generators' pictures of all parts come first.
     """
-    recipe, nets = session.recipe, session.networks
+    recipe = session.recipe
     factor = rate_factor(progress, recipe)
     own_step = session.step - recipe.warmup_steps
     for optimizer, rate, step in (
@@ -56,9 +56,7 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
     return found
 
 
-def _translated(
-    session: Session, photo: Tensor, painting: Tensor, chance: Chance
-) -> list[Seen]:
+def _translated(session: Session, photo: Tensor, painting: Tensor, chance: Chance) -> list[Seen]:
     """What discriminators see of translations, while generators do not learn yet."""
     parts = []
     with torch.no_grad():
@@ -187,9 +185,7 @@ def _smooth(like: Tensor, recipe: Recipe, chance: Chance) -> Tensor | None:
     return random_gradient(like) if recipe.ripple_weight > 0 and chance.is_first else None
 
 
-def _ripple(
-    smooth: Tensor | None, recipe: Recipe, chance: Chance, found: Losses
-) -> Tensor | float:
+def _ripple(smooth: Tensor | None, recipe: Recipe, chance: Chance, found: Losses) -> Tensor | float:
     """The weighted loss of what became of a smooth gradient."""
     if smooth is None:
         return 0.0
