@@ -1,7 +1,8 @@
 """Whether our speed is what it was, by ratios within one run; exits with 1 where one is too low.
 
 Each measures two things in turn and compares the least time of either, which other work on the
-machine disturbs least. Bounds are about half of what is usual: they catch a mistake, not noise.
+machine disturbs least; one thread works at each, since threads that wait for each other suffer
+most from other work. Bounds are about half of what is usual: they catch a mistake, not noise.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import folder
 import numpy as np
 import plain_loop
 import speed
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -46,16 +48,22 @@ class Ratio:
 
 
 def in_turn(
-    other: Work, ours: Work, rounds: int, clock: Callable[[], float] = time.perf_counter
+    other: Work,
+    ours: Work,
+    rounds: int,
+    times: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Pair]:
-    """Seconds of both, round by round, after one to warm up."""
+    """Seconds of both, round by round, after one to warm up; ours so many times a round."""
     for number in range(rounds + 1):
         start = clock()
         other()
-        middle = clock()
-        ours()
-        if number:
-            yield middle - start, clock() - middle
+        taken = clock() - start
+        for _ in range(times):
+            start = clock()
+            ours()
+            if number:
+                yield taken, clock() - start
 
 
 def generators(rounds: int = 4) -> Iterator[Pair]:
@@ -63,13 +71,17 @@ def generators(rounds: int = 4) -> Iterator[Pair]:
     shape = (1, 3, USUAL_SIDE, USUAL_SIDE)
     photo = np.random.default_rng(0).random(shape, np.float32) * 2 - 1
     with tempfile.TemporaryDirectory() as place:
-        paper, light = (speed.both_of(name, Path(place))[1] for name in ("paper", "light"))
-        yield from in_turn(partial(paper.engine, photo), partial(light.engine, photo), rounds)
+        paper, light = (speed.both_of(name, Path(place), 1)[1] for name in ("paper", "light"))
+        paints = (partial(painter.engine, photo) for painter in (paper, light))
+        yield from in_turn(*paints, rounds, times=5)
 
 
-def trainer(pairs: int = 10) -> Iterator[Pair]:
+def trainer(pairs: int = 8) -> Iterator[Pair]:
     """A plain loop's step and ours, of recipe light."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield from plain_loop.in_turn("light", pairs)
+    torch.set_num_threads(before)
 
 
 def small_photos(rounds: int = 3) -> Iterator[Pair]:

@@ -75,14 +75,14 @@ def count_macs(network: nn.Module, side: int) -> int:
     return total
 
 
-def both_of(name: str, folder: Path) -> tuple[nn.Module, Painter]:
+def both_of(name: str, folder: Path, threads: int) -> tuple[nn.Module, Painter]:
     """A recipe's generator, untrained, in PyTorch and as a painter in ONNX Runtime."""
     spec = RECIPES[name].generator
     network = build(spec).eval()
     file = folder / f"{name}.onnx"
     arrays = {key: value.numpy() for key, value in network.state_dict().items()}
     file.write_bytes(graphs.painter(Weights(spec, arrays, {})))
-    return network, Painter.load(file, threads=torch.get_num_threads())
+    return network, Painter.load(file, threads=threads)
 
 
 def painting_rows(sizes: list[int], seconds: float, rate: float) -> Iterator[list[str]]:
@@ -90,7 +90,7 @@ def painting_rows(sizes: list[int], seconds: float, rate: float) -> Iterator[lis
     runs: list[tuple[str, str, int, int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in track(("paper", "lab", "light"), "generators", console=Console(stderr=True)):
-            network, painter = both_of(name, Path(folder))
+            network, painter = both_of(name, Path(folder), torch.get_num_threads())
             multiple = size_multiple(RECIPES[name].generator)
             for side in (s for s in sizes if s % multiple == 0):
                 photo = np.random.default_rng(0).random((1, 3, side, side), np.float32) * 2 - 1

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +25,12 @@ RATE = 40e12  # operations a second that convolutions reach on a GPU
 LEAST = 0.025  # seconds of a step however small its networks are
 HOP = 10e-6  # seconds from one process to the next, whatever is sent
 LINE = 0.8  # part of a line's rate that is reached
-LINES = {"100 Gb/s": 12.5e9, "400 Gb/s": 50e9}  # bytes a second out of a node
-NVLINK = 450e9  # bytes a second out of a GPU, within a node
+LINES = {  # bytes a second out of a GPU within a node, and out of a node
+    "NVLink": 450e9,
+    "100 Gb/s": 12.5e9,
+    "400 Gb/s": 50e9,
+}
+PHOTOS, PAINTINGS = 6287, 1072  # to train from in monet2photo
 EXCHANGES = 6  # of a step: gradients of either kind, losses, and three single numbers
 
 
@@ -34,7 +39,7 @@ class Step:
     """What a step of a recipe is, on one GPU with the recipe's own batch."""
 
     parameters: int  # that learn
-    operations: float
+    operations: float  # of floats
     pools: int  # bytes that a process's image pools hold when they are full
 
     @property
@@ -92,43 +97,87 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def tables() -> list[str]:
-    """Every table of the page, as Markdown."""
-    steps = {name: step_of(RECIPES[name]) for name in NAMES}
-    a_step = _table(
-        ("recipe", "million parameters", "MB of gradients", "TFLOP", "ms a step"),
-        [
-            (
-                f"`{name}`",
-                f"{step.parameters / 1e6:.2f}",
-                f"{step.bytes / 1e6:.1f}",
-                f"{step.operations / 1e12:.2f}",
-                f"{step.seconds * 1e3:.0f}",
-            )
-            for name, step in steps.items()
-        ],
+def _a_step(steps: dict[str, Step]) -> str:
+    rows = [
+        (
+            f"`{name}`",
+            f"{step.parameters / 1e6:.2f}",
+            f"{step.bytes / 1e6:.1f}",
+            f"{step.operations / 1e12:.2f}",
+            f"{step.seconds * 1e3:.0f}",
+        )
+        for name, step in steps.items()
+    ]
+    return _table(
+        ("recipe", "million parameters", "MB of gradients", "TFLOP a step", "ms a step"), rows
     )
+
+
+def _efficiency(steps: dict[str, Step]) -> str:
     rows = []
     for name, step in steps.items():
         for size in SIZES:
-            within = size <= GPUS
-            rates = [NVLINK] * len(LINES) if within else list(LINES.values())
-            cells = [
-                f"{step.exchange(size, rate) * 1e3:.1f} ms, {step.efficiency(size, rate):.0%}"
-                for rate in rates
-            ]
             sent = 2 * (size - 1) / size * step.bytes / 1e6
-            cells = [f"{cells[0]} by NVLink", "the same"] if within else cells
+            cells = [
+                f"{step.exchange(size, rate) * 1e3:.1f} ms: {step.efficiency(size, rate):.0%}"
+                if (size <= GPUS) == (line == "NVLink")
+                else ""
+                for line, rate in LINES.items()
+            ]
             rows.append((f"`{name}`", str(size), f"{sent:.1f}", *cells))
-    efficiency = _table(("recipe", "GPUs", "MB sent a step", *LINES), rows)
-    checkpoints = _table(
-        ("recipe", "MB of pools a process", "GB at 64 processes"),
-        [
-            (f"`{name}`", f"{step.pools / 1e6:.0f}", f"{64 * step.pools / 1e9:.1f}")
-            for name, step in steps.items()
-        ],
+    return _table(("recipe", "GPUs", "MB sent by each", *LINES), rows)
+
+
+def _accumulated(step: Step) -> str:
+    rows = []
+    for accumulate in (1, 4, 16):
+        computing = accumulate * step.seconds
+        cells = [
+            f"{computing / (computing + step.exchange(SIZES[-1], LINES[line])):.0%}"
+            for line in ("100 Gb/s", "400 Gb/s")
+        ]
+        rows.append((str(accumulate), str(accumulate * SIZES[-1]), *cells))
+    return _table(("`accumulate`", "pictures a step", "100 Gb/s", "400 Gb/s"), rows)
+
+
+def _passes() -> str:
+    rows = [
+        (
+            str(size),
+            *(f"{math.ceil(count / size):,}" for count in (PHOTOS, PAINTINGS)),
+            f"{RECIPES['paper'].steps // size:,}",
+        )
+        for size in (1, *SIZES)
+    ]
+    return _table(
+        (
+            "pictures a step",
+            f"steps to see {PHOTOS:,} photos",
+            f"{PAINTINGS:,} paintings",
+            f"steps that see the {RECIPES['paper'].steps:,} photos of `paper`",
+        ),
+        rows,
     )
-    return [a_step, efficiency, checkpoints]
+
+
+def _pools(steps: dict[str, Step]) -> str:
+    rows = [
+        (f"`{name}`", f"{step.pools / 1e6:.0f}", f"{SIZES[-1] * step.pools / 1e9:.1f}")
+        for name, step in steps.items()
+    ]
+    return _table(("recipe", "MB a process", f"GB of {SIZES[-1]} processes"), rows)
+
+
+def tables() -> list[str]:
+    """Every table of the page, as Markdown."""
+    steps = {name: step_of(RECIPES[name]) for name in NAMES}
+    return [
+        _a_step(steps),
+        _efficiency(steps),
+        _accumulated(steps["lab"]),
+        _passes(),
+        _pools(steps),
+    ]
 
 
 if __name__ == "__main__":
