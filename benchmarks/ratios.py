@@ -72,8 +72,8 @@ def generators(rounds: int = 4) -> Iterator[Pair]:
     photo = np.random.default_rng(0).random(shape, np.float32) * 2 - 1
     with tempfile.TemporaryDirectory() as place:
         paper, light = (speed.both_of(name, Path(place), 1)[1] for name in ("paper", "light"))
-        paints = (partial(painter.engine, photo) for painter in (paper, light))
-        yield from in_turn(*paints, rounds, times=5)
+        other, ours = (partial(painter.engine, photo) for painter in (paper, light))
+        yield from in_turn(other, ours, rounds, times=5)
 
 
 def trainer(pairs: int = 8) -> Iterator[Pair]:

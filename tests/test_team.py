@@ -235,3 +235,17 @@ def test_other_mistakes_of_an_exchange_are_told_as_well():
     Broken.reduce = lambda *_, **__: (_ for _ in ()).throw(torch.OutOfMemoryError("full"))
     with pytest.raises(torch.OutOfMemoryError):
         team.average([torch.ones(2)])
+
+
+def test_what_is_true_of_another_process_is_true_of_all():
+    class Others:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def reduce(self, tensor, reduction):
+            assert reduction == "sum"
+            return tensor + self.value
+
+    for here, elsewhere in ((False, 0.0), (False, 1.0), (True, 0.0)):
+        team = Team(torch.device("cpu"), 0, 2, Others(elsewhere))
+        assert team.anyone(here) == (here or elsewhere > 0)
