@@ -16,7 +16,8 @@ from torch import nn
 
 from pleinair import files
 from pleinair.config import Recipe
-from pleinair.errors import CheckpointError, RecipeError
+from pleinair.errors import CheckpointError, PainterError, RecipeError
+from pleinair.foreign import torchfile
 from pleinair.networks import (
     Discriminator,
     Generator,
@@ -131,6 +132,10 @@ def save(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
 
 def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """A recipe and its state. Raises CheckpointError; nothing in the file is executed."""
+    try:
+        torchfile.check_zip(path)
+    except PainterError as error:
+        raise CheckpointError(str(error)) from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("format") != _FORMAT:

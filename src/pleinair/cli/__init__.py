@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 
+from pleinair.cli.terminal import say
 from pleinair.errors import PleinairError
 
 
@@ -67,10 +68,10 @@ def main() -> NoReturn:
         words = sys.argv[1:]
         code = app(words, result_action="return_value", exit_on_error=False, print_error=False)
     except (PleinairError, CycloptsError) as error:
-        print(f"pleinair: {_said(error)}", file=sys.stderr)
+        say(f"pleinair: {_said(error)}")
         code = 1
     except KeyboardInterrupt:
-        print("pleinair: interrupted.", file=sys.stderr)
+        say("pleinair: interrupted.")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()

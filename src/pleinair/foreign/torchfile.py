@@ -49,7 +49,7 @@ def read(path: Path) -> list[Found]:
     with path.open("rb") as file:
         head = file.read(len(_LEGACY))
     if head.startswith(_ZIP):
-        _check_zip(path)
+        check_zip(path)
         kind = "PyTorch"
     elif head == _LEGACY:
         kind = "PyTorch before 1.6"
@@ -77,7 +77,7 @@ def _names(path: Path) -> list[str]:
         return []
 
 
-def _check_zip(path: Path) -> None:
+def check_zip(path: Path) -> None:
     """Raise PainterError for a zip that torch.save cannot have written."""
     try:
         with zipfile.ZipFile(path) as archive:
