@@ -7,7 +7,6 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 
-from pleinair.cli.terminal import say
 from pleinair.errors import PleinairError
 
 
@@ -64,6 +63,8 @@ def _said(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Entry point: errors become one line and exit code 1, Ctrl-C exit code 130."""
+    from pleinair.cli.terminal import say  # for those who run a command
+
     try:
         words = sys.argv[1:]
         code = app(words, result_action="return_value", exit_on_error=False, print_error=False)

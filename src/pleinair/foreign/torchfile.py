@@ -49,7 +49,7 @@ def read(path: Path) -> list[Found]:
     with path.open("rb") as file:
         head = file.read(len(_LEGACY))
     if head.startswith(_ZIP):
-        check_zip(path)
+        _check_zip(path)
         kind = "PyTorch"
     elif head == _LEGACY:
         kind = "PyTorch before 1.6"
@@ -77,7 +77,7 @@ def _names(path: Path) -> list[str]:
         return []
 
 
-def check_zip(path: Path) -> None:
+def _check_zip(path: Path) -> None:
     """Raise PainterError for a zip that torch.save cannot have written."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,6 +91,11 @@ def check_zip(path: Path) -> None:
             f"{path} is a TorchScript program; give its weights, saved with "
             "torch.save(network.state_dict(), ...), or an .onnx file."
         )
+    check_members(members, path)
+
+
+def check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
+    """Raise PainterError for members that torch.save never writes, and that could do harm."""
     for member in members:
         name = PurePosixPath(member.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
