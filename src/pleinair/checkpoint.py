@@ -16,7 +16,8 @@ from torch import nn
 
 from pleinair import files
 from pleinair.config import Recipe, pictures_a_step
-from pleinair.errors import CheckpointError, RecipeError
+from pleinair.errors import CheckpointError, PainterError, RecipeError
+from pleinair.foreign import torchfile
 from pleinair.networks import (
     Discriminator,
     Generator,
@@ -132,10 +133,14 @@ def save(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
 def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """A recipe and its state. Raises CheckpointError; nothing in the file is executed."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            torchfile.check_members(archive.infolist(), path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             raise CheckpointError(f"{path} is not a checkpoint of this version of pleinair.")
         return recipe_from_dict(state.pop("recipe")), state
+    except PainterError as error:
+        raise CheckpointError(str(error)) from error
     except (
         OSError,
         RuntimeError,
