@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -79,7 +80,8 @@ def step_of(recipe: Recipe) -> Step:
     learning = [p for net in networks.by_name().values() for p in net.parameters()]
     picture = torch.zeros(1, 3, recipe.crop, recipe.crop, device="meta")
     generator = networks.painting_generator.to("meta")
-    discriminator = networks.painting_discriminator.to("meta").eval()
+    # A copy: the frozen part is one for the whole process, and moves in place.
+    discriminator = copy.deepcopy(networks.painting_discriminator).to("meta").eval()
     seen = discriminator.look(picture)
     # There and back on both sides, what is left alone, and a smooth gradient.
     paintings = (6 if recipe.identity_weight else 4) * recipe.batch + (recipe.ripple_weight > 0)

@@ -10,6 +10,7 @@ import torch
 
 from pleinair.chance import Chance
 from pleinair.config import PatchSpec, Recipe
+from pleinair.networks.features import lite
 from pleinair.session import Session
 from pleinair.step import train_step
 
@@ -32,7 +33,9 @@ RECIPES = {
 def _exactly() -> Iterator[None]:
     """Rounding of float32 would hide a small mistake, and Adam enlarges it."""
     torch.set_default_dtype(torch.float64)
+    lite.cache_clear()  # one for the whole process, which other tests want in float32
     yield
+    lite.cache_clear()
     torch.set_default_dtype(torch.float32)
 
 
