@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := build/tools/bin
 
-.PHONY: demo test check notebook bench docs release-check lock audit clean
+.PHONY: demo test check notebook bench ratios docs release-check lock audit clean
 
 demo: .venv/light
 	rm -rf demo && mkdir demo
@@ -30,6 +30,10 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/folder.py
+
+# Fails where something of ours has become slow against what stands beside it; alone, and not as a test.
+ratios: .venv/dev
+	$(BIN)/python benchmarks/ratios.py
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py

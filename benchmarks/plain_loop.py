@@ -11,7 +11,7 @@ import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 
@@ -22,12 +22,13 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from pleinair import losses
+from pleinair.chance import random_gradient
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import RECIPES, Recipe
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.winograd import WinogradConv2d
 from pleinair.session import Session
-from pleinair.step import random_gradient, train_step
+from pleinair.step import train_step
 
 
 def plainly(network: nn.Module) -> nn.Module:
@@ -138,13 +139,12 @@ def taken(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def compare(name: str, pairs: int) -> tuple[float, float, float]:
-    """Median seconds of a plain step and of ours, and the median ratio of neighbours."""
+def in_turn(name: str, pairs: int) -> Iterator[tuple[float, float]]:
+    """Seconds of a plain step and of ours, one after the other."""
     recipe = replace(RECIPES[name], warmup_steps=0)
     session = Session.start(recipe, 0, torch.device("cpu"))
     plain = PlainLoop(recipe, deepcopy(session.networks))
     shape = (recipe.discriminator_batch, 3, recipe.crop, recipe.crop)
-    figures = []
     for pair in track(range(pairs + 1), name, console=Console(stderr=True)):
         photo, painting = (torch.rand(shape) * 2 - 1 for _ in range(2))
         torch.set_flush_denormal(False)
@@ -152,9 +152,14 @@ def compare(name: str, pairs: int) -> tuple[float, float, float]:
         torch.set_flush_denormal(True)
         ours = taken(lambda: train_step(session, photo, painting, 0.0))  # noqa: B023
         if pair:  # the first warms up
-            figures.append((theirs, ours, theirs / ours))
-    columns = list(zip(*figures, strict=True))
-    return tuple(statistics.median(column) for column in columns)
+            yield theirs, ours
+
+
+def compare(name: str, pairs: int) -> tuple[float, float, float]:
+    """Median seconds of a plain step and of ours, and the median ratio of neighbours."""
+    figures = [(theirs, ours, theirs / ours) for theirs, ours in in_turn(name, pairs)]
+    plain, own, ratio = (statistics.median(column) for column in zip(*figures, strict=True))
+    return plain, own, ratio
 
 
 def main() -> None:

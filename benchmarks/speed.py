@@ -75,18 +75,24 @@ def count_macs(network: nn.Module, side: int) -> int:
     return total
 
 
+def both_of(name: str, folder: Path, threads: int) -> tuple[nn.Module, Painter]:
+    """A recipe's generator, untrained, in PyTorch and as a painter in ONNX Runtime."""
+    spec = RECIPES[name].generator
+    network = build(spec).eval()
+    file = folder / f"{name}.onnx"
+    arrays = {key: value.numpy() for key, value in network.state_dict().items()}
+    file.write_bytes(graphs.painter(Weights(spec, arrays, {})))
+    return network, Painter.load(file, threads=threads)
+
+
 def painting_rows(sizes: list[int], seconds: float, rate: float) -> Iterator[list[str]]:
     """A row for each generator, engine and size."""
     runs: list[tuple[str, str, int, int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in track(("paper", "lab", "light"), "generators", console=Console(stderr=True)):
-            spec = RECIPES[name].generator
-            network = build(spec).eval()
-            file = Path(folder) / f"{name}.onnx"
-            arrays = {name: value.numpy() for name, value in network.state_dict().items()}
-            file.write_bytes(graphs.painter(Weights(spec, arrays, {})))
-            painter = Painter.load(file, threads=torch.get_num_threads())
-            for side in (s for s in sizes if s % size_multiple(spec) == 0):
+            network, painter = both_of(name, Path(folder), torch.get_num_threads())
+            multiple = size_multiple(RECIPES[name].generator)
+            for side in (s for s in sizes if s % multiple == 0):
                 photo = np.random.default_rng(0).random((1, 3, side, side), np.float32) * 2 - 1
                 tensor = torch.from_numpy(photo)
                 macs = count_macs(network, side)

@@ -370,6 +370,30 @@ def test_a_team_draws_together_what_one_process_draws(folder, size):
         np.testing.assert_array_equal(batch, np.concatenate([generators, others]))
 
 
+@pytest.mark.parametrize("recipe_of", [(2, 3, 2), (1, 2, 4), (4, 6, 1)])
+@pytest.mark.parametrize("size", [1, 2])
+def test_what_a_step_learns_from_is_the_same_however_it_is_dealt(folder, size, recipe_of):
+    # Also past a file that looks like a picture until it is decoded.
+    place = folder("photos", 7)
+    (place / "003.png").write_bytes((place / "003.png").read_bytes()[:300])
+    batch, both, accumulate = recipe_of
+    total, whole = size * batch * accumulate, size * both * accumulate
+    recipe = replace(tiny("paper"), batch=batch, discriminator_batch=both, accumulate=accumulate)
+    one = replace(tiny("paper"), batch=total, discriminator_batch=whole)
+
+    def stream(of, share=(0, 1)):
+        return data.Stream(data.Pictures(place, 36, 10**9, lambda _: None), of, (0, 1), share)
+
+    alone, team = stream(one), [stream(recipe, (rank, size)) for rank in range(size)]
+    for step in range(5):
+        batch = alone.next_batch()
+        parts = [member.next_batch() for member in team]
+        few = total // size
+        dealt = [part[:few] for part in parts] + [part[few:] for part in parts]
+        np.testing.assert_array_equal(batch, np.concatenate(dealt), err_msg=str(step))
+    assert all(same_state(member.state(), alone.state()) for member in team)
+
+
 def test_pictures_are_held_out_where_there_are_many(folder, tmp_path):
     place = folder("photos", 60)
     train, held = data.set_apart(place, None, 3)

@@ -75,7 +75,7 @@ def cluster(tmp_path) -> dict[str, str]:
     (script,) = (
         block
         for block in blocks(REPOSITORY / "docs" / "guides" / "cluster.md", "bash")
-        if "scontrol" in block
+        if "scontrol requeue" in block
     )
     (tmp_path / "job.sh").write_text(script)
     job = {"SLURM_JOB_NAME": "ukiyoe", "SLURM_JOB_ID": "7", "SLURM_GPUS_ON_NODE": "4"}

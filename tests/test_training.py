@@ -723,12 +723,25 @@ def test_two_processes_give_the_losses_of_one_with_twice_the_batch(folder, tmp_p
             torch.testing.assert_close(
                 runs[2]["networks"]["painting_generator"][name], value, rtol=1e-3, atol=2e-5
             )
-    # With another number of processes it goes on, and says so.
-    said: list[str] = []
-    again = resumed_plan(tmp_path / "run2", said.append, steps=5)
-    ear = Ear()
-    assert train(again, ear, resume=True).step == 5
-    assert any("had 2 processes and now has 1" in note for note in ear.notes)
+    # With another number of processes it goes on with the same pictures, and says so.
+    ears = {}
+    for processes in (2, 1):
+        ears[processes] = Ear()
+        again = resumed_plan(tmp_path / f"run{processes}", print, steps=6)
+        assert train(again, ears[processes], resume=True).step == 6
+    assert not any("processes" in note for note in ears[1].notes)
+    (note,) = (note for note in ears[2].notes if "processes" in note)
+    assert "had 2 processes and now has 1" in note
+    assert "(batch = 1, accumulate = 2)" in note
+    (recipe, joined), (_, whole) = newest(tmp_path / "run2"), newest(tmp_path / "run1")
+    assert (recipe.batch, recipe.discriminator_batch, recipe.accumulate) == (1, 2, 2)
+    assert len(joined["team"]) == 1
+    for stream in ("photo_stream", "painting_stream"):
+        assert joined[stream] == whole[stream]
+    for name, value in whole["means"]["shown"].items():
+        assert joined["means"]["shown"][name] == pytest.approx(value, rel=1e-4), name
+    cards = [weights.load(tmp_path / run / "painter.safetensors").card for run in ("run1", "run2")]
+    assert [card["pictures_seen"] for card in cards] == [12, 12]
 
 
 # --- TensorBoard ------------------------------------------------------------------------------
@@ -964,7 +977,7 @@ def test_pictures_are_varied_only_while_the_discriminators_win(monkeypatch):
     session = Session.start(recipe, 0, torch.device("cpu"))
     seen: list[int] = []
     monkeypatch.setattr(
-        "pleinair.step.augment", lambda pictures: (seen.append(len(pictures)), pictures)[1]
+        "pleinair.step.augment", lambda pictures, _: (seen.append(len(pictures)), pictures)[1]
     )
     train_step(session, *batches(recipe), 0.0)
     assert seen == []

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pleinair import files
-from pleinair.config import Recipe
+from pleinair.config import Recipe, pictures_a_step
 from pleinair.errors import CheckpointError, PainterError, RecipeError
 from pleinair.foreign import torchfile
 from pleinair.networks import (
@@ -218,7 +218,7 @@ def painter_at(run: Path, step: int) -> Weights:
             f"{run} keeps no checkpoint of step {step}; of those it keeps ({kept}) name one."
         )
     recipe, state = load(path)
-    pictures = step * recipe.batch * len(state["team"])
+    pictures = step * pictures_a_step(recipe, len(state["team"]))
     last = state["scores"][-1] if state["scores"] else None
     card = painter_card(recipe, state["plan"], step, state["before"], pictures, last)
     return replace(painter_of(recipe, state), card=card)

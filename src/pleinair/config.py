@@ -190,6 +190,7 @@ class Recipe:
     flip: bool = True
     batch: int = 1
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
+    accumulate: int = 1  # batches a step, one after the other, whose gradients are averaged
     steps: int = 10_000
     direction: Direction = "both"  # painting: photo to painting only, held to the photo by PatchNCE
 
@@ -221,6 +222,11 @@ class Recipe:
     augment_above: float = 1.0  # DiffAugment while the discriminators are right more often than so
     pool_size: int = 0
     ema_decay: float = 0.0  # 0: samples and exports use the raw weights
+
+
+def pictures_a_step(recipe: Recipe, processes: int) -> int:
+    """Photos, and as many paintings, that generators learn from in a step of all processes."""
+    return recipe.batch * recipe.accumulate * processes
 
 
 _LIGHT = Recipe(

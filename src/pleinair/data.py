@@ -138,10 +138,11 @@ class Pictures:
 class Stream:
     """Endless batches of one domain: its own shuffle, each picture once before any comes again.
 
-    Every domain has a stream of its own, so that unequal domains are both used in full. What is
-    drawn depends on the seed and the pictures alone: `decode`, which gives the pixels of a number
-    or None, may be any cache of `pictures.get`. share: (rank, size) of a team whose streams draw
-    the same batches, `size` times as large, of which each decodes its own part.
+    Every domain has a stream of its own, so that unequal domains are both used in full. Which
+    picture is the nth, and how it is cropped and flipped, depends on the seed and the pictures
+    alone: not on how many a batch has, nor on who takes it. share: (rank, size) of a team whose
+    streams draw the same batches, `size` times as large, of which each decodes its own part.
+    `decode`, which gives the pixels of a number or None, may be any cache of `pictures.get`.
     """
 
     def __init__(
@@ -157,16 +158,17 @@ class Stream:
         self.order: list[int] = []  # drawn from the end
         self.decode: Callable[[int], Pixels | None] | None = None
         rank, size = share
-        few, more = recipe.batch, recipe.discriminator_batch - recipe.batch
+        few = recipe.accumulate * recipe.batch
+        more = recipe.accumulate * recipe.discriminator_batch - few
         # The generators' part of the whole batch comes first, as it does in one process.
-        self._whole = size * recipe.discriminator_batch
+        self._whole = size * (few + more)
         self._own = [*range(rank * few, (rank + 1) * few)]
         self._own += range(size * few + rank * more, size * few + (rank + 1) * more)
 
     def next_batch(self) -> Batch:
-        """float32 (discriminator_batch, 3, crop, crop) in [-1, 1]: resized, cropped, flipped.
+        """float32 (pictures, 3, crop, crop) in [-1, 1], of a step: resized, cropped, flipped.
 
-        The generators take the first `batch` of them.
+        They are accumulate * discriminator_batch; generators take the first accumulate * batch.
         """
         crops = []
         for position in range(self._whole):
@@ -185,20 +187,22 @@ class Stream:
         ]
 
     def _next_picture(self, own: bool) -> Pixels | None:
+        if not self.order:
+            # What was found bad at the start is so in every process of a team, and after a
+            # resume; what turns out bad on the way is not, and keeps its place in the order.
+            bad = self.pictures.bad_from_start
+            shuffled = self.random.permutation(len(self.pictures)).tolist()
+            self.order = [index for index in shuffled if index not in bad]
+        index = self.order.pop()
+        return self._readable(index) if own else None
+
+    def _readable(self, index: int) -> Pixels:
+        """A picture, or where it cannot be read the next by name that can. Raises DataError."""
+        # Not the next in the order, which may be another process's to decode.
         decode = self.decode or self.pictures.get
-        while True:
-            if not self.order:
-                # What was found bad at the start is so in every process of a team, and after a
-                # resume; what turns out bad on the way is not, and is left where it lies.
-                bad = self.pictures.bad_from_start
-                shuffled = self.random.permutation(len(self.pictures)).tolist()
-                self.order = [index for index in shuffled if index not in bad]
-            index = self.order.pop()
-            if not own:
-                return None
-            pixels = decode(index)
-            if pixels is not None:
-                return pixels
+        while (pixels := decode(index)) is None:
+            index = (index + 1) % len(self.pictures)
+        return pixels
 
     def _crop(self, pixels: Pixels, draws: NDArray[np.float64]) -> Pixels:
         """draws: four numbers in [0, 1) for size, top, left and flip."""

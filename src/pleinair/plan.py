@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pleinair import checkpoint
-from pleinair.config import Recipe
+from pleinair.config import Recipe, pictures_a_step
 from pleinair.errors import CheckpointError, OutputError, UsageError
 from pleinair.settings import TRAIN
 
@@ -49,6 +49,14 @@ def check_new(out: Path) -> None:
         raise OutputError(f"{out} exists; go on with --resume {out}, or name a new folder.")
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder of a run. Raises OutputError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made ({error.strerror or error}).") from error
+
+
 # What a resumed run is told anew, or has in its folder already.
 _NOT_KEPT = frozenset(["out", "recipe", "device", "init_from"])
 _PLACES = ("photos", "paintings", "val_photos", "val_paintings")
@@ -72,7 +80,7 @@ class Limit:
         """The plan's limit, `largest` being the pictures of the larger set."""
         steps = plan.steps
         if plan.epochs is not None:
-            steps = math.ceil(plan.epochs * largest / (plan.recipe.batch * processes))
+            steps = math.ceil(plan.epochs * largest / pictures_a_step(plan.recipe, processes))
         if steps is None and plan.minutes is None:
             steps = plan.recipe.steps
         return cls(steps, plan.minutes * 60 if plan.minutes is not None else None)
@@ -107,3 +115,42 @@ def resumed_plan(run: Path, warn: Callable[[str], None], **changes: Any) -> Plan
             f"{run} is at step {state['step']:,} already; give more than --steps {plan.steps:,}."
         )
     return plan
+
+
+def dealt_among(plan: Plan, before: int, now: int, say: Callable[[str], None]) -> Plan:
+    """The plan by which `now` processes go on with what `before` began: the same steps.
+
+    Each step keeps its pictures: batches may become smaller, and then more are accumulated.
+    Raises UsageError where so many processes cannot share them.
+    """
+    if now == before:
+        return plan
+    recipe, run = _dealt_among(plan.recipe, before, now), plan.out
+    if recipe is None:
+        pictures = pictures_a_step(plan.recipe, before)
+        able = [n for n in range(1, pictures + 1) if _dealt_among(plan.recipe, before, n)]
+        raise UsageError(
+            f"{run} learns from {pictures} photos a step, which {now} processes cannot share; "
+            f"start {' or '.join(map(str, able))}, or a new run with --init-from {run}."
+        )
+    say(
+        f"the run had {before} processes and now has {now}: its steps keep their pictures and "
+        f"their order (batch = {recipe.batch}, accumulate = {recipe.accumulate}); image pools are "
+        "dealt anew."
+    )
+    return replace(plan, recipe=recipe)
+
+
+def _dealt_among(recipe: Recipe, before: int, now: int) -> Recipe | None:
+    few, many = (
+        recipe.accumulate * before * size for size in (recipe.batch, recipe.discriminator_batch)
+    )
+    if few % now or many % now:
+        return None
+    few, many = few // now, many // now
+    for accumulate in range(1, few + 1):
+        batch, both = few // accumulate, many // accumulate
+        fits = batch <= recipe.batch and both <= recipe.discriminator_batch
+        if fits and few % accumulate == many % accumulate == 0:
+            return replace(recipe, batch=batch, discriminator_batch=both, accumulate=accumulate)
+    return None

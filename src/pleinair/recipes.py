@@ -128,8 +128,8 @@ def _validated(recipe: Recipe) -> Recipe:
             r.resize_max < r.resize_min
         ),
         "discriminator_batch must be at least batch": r.discriminator_batch < r.batch,
-        "batch, steps, r1_every and nce_patches must be at least 1": (
-            min(r.batch, r.steps, r.r1_every, r.nce_patches) < 1
+        "batch, accumulate, steps, r1_every and nce_patches must be at least 1": (
+            min(r.batch, r.accumulate, r.steps, r.r1_every, r.nce_patches) < 1
         ),
         f"cycle_pool = {r.cycle_pool} must be from 1 to crop": not 1 <= r.cycle_pool <= r.crop,
         "pool_size, warmup_steps and rate_warmup_steps must not be negative": min(counts) < 0,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ class Session:
             network.to(device).train()
         ema = deepcopy(networks) if recipe.ema_decay > 0 else None
         if team.rank > 0:
-            torch.manual_seed(seed + 1_000_003 * team.rank)  # dropout and noise of its own
+            torch.manual_seed(_own_seed(seed, team.rank))
         return cls(
             recipe,
             team,
@@ -112,13 +113,24 @@ class Session:
         self.accuracy = state["accuracy"]
         self.before = state["before"]
 
-    def restore_own(self, own: dict[str, Any]) -> None:
-        """Go on from `own`, which the same process of a team of the same size gave."""
-        self.painting_pool.pictures = _moved(own["painting_pool"], self.device)
-        self.photo_pool.pictures = _moved(own["photo_pool"], self.device)
-        torch.set_rng_state(own["torch_random"])
-        if self.device.type == "cuda" and own["cuda_random"]:
-            torch.cuda.set_rng_state_all(own["cuda_random"])
+    def restore_own(self, own: Sequence[dict[str, Any]], seed: int) -> None:
+        """Go on from `own`, which the processes of a team gave, by rank; after `restore`.
+
+        Of a team of another size the pools are dealt anew, like cards. A process that was there
+        keeps its random state, one that is new gets another.
+        """
+        rank, size = self.team.rank, self.team.size
+        for name in ("painting_pool", "photo_pool"):
+            pools = [one[name] for one in own]
+            pool: ImagePool = getattr(self, name)
+            mine = pools[rank] if len(own) == size else dealt(pools, rank, size)
+            pool.pictures = _moved(mine[: pool.size], self.device)
+        if rank >= len(own):
+            torch.manual_seed(_own_seed(seed, rank) + self.step)
+            return
+        torch.set_rng_state(own[rank]["torch_random"])
+        if self.device.type == "cuda" and own[rank]["cuda_random"]:
+            torch.cuda.set_rng_state_all(own[rank]["cuda_random"])
 
     def is_finite(self) -> bool:
         """Whether every weight is still a number."""
@@ -173,6 +185,17 @@ class Session:
             f"what the run is to begin with has another generator than recipe {self.recipe.name}; "
             f"choose its recipe, or a recipe file whose [generator] has {table}."
         )
+
+
+def dealt(pools: Sequence[list[Seen]], rank: int, size: int) -> list[Seen]:
+    """What of all pools together is the pool of one of `size` processes: every `size`th."""
+    rounds = zip_longest(*pools)
+    return [one for cards in rounds for one in cards if one is not None][rank::size]
+
+
+def _own_seed(seed: int, rank: int) -> int:
+    """Of a process's own dropout, noise and choices from its pools."""
+    return seed + 1_000_003 * rank
 
 
 def _moved(pool: list[Seen], device: torch.device | str) -> list[Seen]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 
 from pleinair import losses
 from pleinair.augment import augment
+from pleinair.chance import Chance, random_gradient
 from pleinair.config import Recipe
 from pleinair.errors import TrainingError
-from pleinair.networks import Generator, PatchHeads, Seen
+from pleinair.networks import Discriminator, Generator, PatchHeads, Seen
 from pleinair.schedules import (
     cycle_weight,
     ema_decay,
@@ -27,8 +27,12 @@ Losses = dict[str, Tensor]
 
 
 def train_step(session: Session, photo: Tensor, painting: Tensor, progress: float) -> Losses:
-    """Update all networks once. photo, painting: float32 NCHW in [-1, 1]."""
-    recipe, nets = session.recipe, session.networks
+    """Update all networks once, in as many parts as the recipe accumulates.
+
+    photo, painting: float32 NCHW in [-1, 1], as a stream of the recipe gives them: the
+    generators' pictures of all parts come first.
+    """
+    recipe = session.recipe
     factor = rate_factor(progress, recipe)
     own_step = session.step - recipe.warmup_steps
     for optimizer, rate, step in (
@@ -38,15 +42,12 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
         for group in optimizer.param_groups:
             group["lr"] = rate * factor * warmup_factor(step, recipe)
     found: Losses = {}
+    chance = Chance(recipe.accumulate)
     if own_step < 0:
-        with torch.no_grad():
-            sources = (photo, painting)
-            fakes = [g(x) for g, x in zip(nets.generators, sources, strict=False)]
-            seen = _remembered(session, fakes, _looked_at(session, fakes))
+        seen = _translated(session, photo, painting, chance)
     else:
-        few = slice(recipe.batch)
-        seen = _update_generators(session, photo[few], painting[few], progress, found)
-    _update_discriminators(session, (painting, photo), seen, found)
+        seen = _update_generators(session, photo, painting, progress, chance, found)
+    _update_discriminators(session, (painting, photo), seen, chance, found)
     session.team.average(list(found.values()))
     if recipe.augment_above < 1.0:
         right = [float(found[key]) for key in found if key.endswith("_accuracy")]
@@ -55,26 +56,56 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
     return found
 
 
+def _translated(session: Session, photo: Tensor, painting: Tensor, chance: Chance) -> list[Seen]:
+    """What discriminators see of translations, while generators do not learn yet."""
+    parts = []
+    with torch.no_grad():
+        for rows in chance.turns(session.recipe.discriminator_batch):
+            sources = (photo[rows], painting[rows])
+            fakes = [g(x) for g, x in zip(session.networks.generators, sources, strict=False)]
+            parts.append(_remembered(session, fakes, _looked_at(session, fakes, chance)))
+    return [_joined(side) for side in zip(*parts, strict=True)]
+
+
 def _update_generators(
-    session: Session, photo: Tensor, painting: Tensor, progress: float, found: Losses
+    session: Session,
+    photo: Tensor,
+    painting: Tensor,
+    progress: float,
+    chance: Chance,
+    found: Losses,
 ) -> list[Seen]:
     """Deceive the discriminators and stay with the photo; what they have seen, detached."""
     recipe, nets = session.recipe, session.networks
     for discriminator in nets.discriminators:
         discriminator.requires_grad_(False)
     way = _one_way if recipe.direction == "painting" else _both_ways
-    total, fakes, seen = way(session, photo, painting, progress, found)
     session.generator_optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
+    parts, told = [], []
+    for rows in chance.turns(recipe.batch):
+        for discriminator in nets.discriminators:
+            # Spectral norm's estimate moves with every pass in training: once a step.
+            discriminator.train(chance.is_first)
+        some: Losses = {}
+        total, fakes, seen = way(session, photo[rows], painting[rows], progress, chance, some)
+        (total / chance.parts).backward()  # type: ignore[no-untyped-call]
+        parts.append(_remembered(session, fakes, seen))
+        told.append(some)
+    found |= _means(told)
     session.team.average_gradients([*nets.generators, *nets.heads])
     session.generator_optimizer.step()
     if session.ema:
         _average(session.ema.generators, nets.generators, ema_decay(session.step, recipe))
-    return _remembered(session, fakes, seen)
+    return [_joined(side) for side in zip(*parts, strict=True)]
 
 
 def _both_ways(
-    session: Session, photo: Tensor, painting: Tensor, progress: float, found: Losses
+    session: Session,
+    photo: Tensor,
+    painting: Tensor,
+    progress: float,
+    chance: Chance,
+    found: Losses,
 ) -> tuple[Tensor, list[Tensor], list[Seen]]:
     """CycleGAN: come back, and leave alone what is already there."""
     recipe, nets = session.recipe, session.networks
@@ -82,14 +113,14 @@ def _both_ways(
     weight = identity_weight(progress, recipe)
     own_painting = painting if weight > 0 else None
     own_photo = photo if weight > 0 and not recipe.identity_one_way else None
-    smooth = _smooth(photo, recipe)
+    smooth = _smooth(photo, recipe, chance)
     fake_painting, same_painting, rippled = _together(paint, photo, own_painting, smooth)
     # The way back of one side goes with the way there of the other.
-    noisy = _noisy(fake_painting, recipe.cycle_noise)
+    noisy = _noisy(fake_painting, recipe.cycle_noise, chance, "painting")
     fake_photo, photo_again, same_photo = _together(unpaint, painting, noisy, own_photo)
-    painting_again = paint(_noisy(fake_photo, recipe.cycle_noise))
+    painting_again = paint(_noisy(fake_photo, recipe.cycle_noise, chance, "photo"))
     fakes = [fake_painting, fake_photo]
-    seen = _looked_at(session, fakes)
+    seen = _looked_at(session, fakes, chance)
     painting_loss, photo_loss = (
         losses.generator_loss(recipe.adversarial, discriminator.judge(one))
         for discriminator, one in zip(nets.discriminators, seen, strict=True)
@@ -114,11 +145,16 @@ def _both_ways(
     found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
     total = painting_loss + photo_loss + weighted_cycle
-    return total + _ripple(rippled, recipe, found), fakes, seen
+    return total + _ripple(rippled, recipe, chance, found), fakes, seen
 
 
 def _one_way(
-    session: Session, photo: Tensor, painting: Tensor, _progress: float, found: Losses
+    session: Session,
+    photo: Tensor,
+    painting: Tensor,
+    _progress: float,
+    chance: Chance,
+    found: Losses,
 ) -> tuple[Tensor, list[Tensor], list[Seen]]:
     """CUT: each place of the painting must be known again by the photo's own place.
 
@@ -130,41 +166,48 @@ def _one_way(
     if heads is None:
         raise TrainingError("networks of one direction are expected; build them from the recipe.")
     own = painting if recipe.nce_identity else None
-    fake, same, rippled = _together(paint, photo, own, _smooth(photo, recipe))
-    nce = _patch_nce(paint, heads, photo, fake, recipe)
+    fake, same, rippled = _together(paint, photo, own, _smooth(photo, recipe, chance))
+    nce = _patch_nce(paint, heads, photo, fake, recipe, chance, "photo")
     if same is not None:
-        nce = 0.5 * (nce + _patch_nce(paint, heads, painting, same, recipe))
-    seen = _looked_at(session, [fake])
+        nce = 0.5 * (nce + _patch_nce(paint, heads, painting, same, recipe, chance, "painting"))
+    seen = _looked_at(session, [fake], chance)
     adversarial = losses.generator_loss(
         recipe.adversarial, nets.painting_discriminator.judge(seen[0])
     )
     total = adversarial + recipe.nce_weight * nce
     found["painting_generator"] = total.detach()
     found["nce"] = nce.detach()
-    return total + _ripple(rippled, recipe, found), [fake], seen
+    return total + _ripple(rippled, recipe, chance, found), [fake], seen
 
 
-def _smooth(like: Tensor, recipe: Recipe) -> Tensor | None:
-    return random_gradient(like) if recipe.ripple_weight > 0 else None
+def _smooth(like: Tensor, recipe: Recipe, chance: Chance) -> Tensor | None:
+    # A batch has one, so one of its parts has it.
+    return random_gradient(like) if recipe.ripple_weight > 0 and chance.is_first else None
 
 
-def _ripple(smooth: Tensor | None, recipe: Recipe, found: Losses) -> Tensor | float:
+def _ripple(smooth: Tensor | None, recipe: Recipe, chance: Chance, found: Losses) -> Tensor | float:
     """The weighted loss of what became of a smooth gradient."""
     if smooth is None:
         return 0.0
     edge = smooth.shape[-1] // 4  # its padding is an edge, which may be painted as one
     ripple = losses.ripple_loss(smooth[..., edge:-edge, edge:-edge])
     found["ripple"] = ripple.detach()
-    return recipe.ripple_weight * ripple
+    return chance.parts * recipe.ripple_weight * ripple
 
 
 def _patch_nce(
-    generator: Generator, heads: PatchHeads, source: Tensor, result: Tensor, recipe: Recipe
+    generator: Generator,
+    heads: PatchHeads,
+    source: Tensor,
+    result: Tensor,
+    recipe: Recipe,
+    chance: Chance,
+    name: str,
 ) -> Tensor:
     """Mean over the encoder's depths of the PatchNCE loss of places drawn anew at each."""
     with torch.no_grad():
         sources = generator.encode(source)
-        places = [_places(depth, recipe.nce_patches) for depth in sources]
+        places = chance.places(f"places {name}", sources, recipe.nce_patches)
         keys = heads(sources, places)
     queries = heads(generator.encode(result), places)
     found = [
@@ -174,14 +217,11 @@ def _patch_nce(
     return torch.stack(found).mean()
 
 
-def _places(depth: Tensor, count: int) -> Tensor:
-    size = depth.shape[-2] * depth.shape[-1]
-    return torch.randperm(size)[:count].to(depth.device)
-
-
-def _looked_at(session: Session, pictures: Sequence[Tensor]) -> list[Seen]:
+def _looked_at(session: Session, pictures: Sequence[Tensor], chance: Chance) -> list[Seen]:
     """What the discriminators' fixed part, the same in both, makes of pictures: in one pass."""
-    shown = torch.cat([_as_shown(session, one) for one in pictures])
+    shown = torch.cat(
+        [_as_shown(session, one, chance, f"side {side}") for side, one in enumerate(pictures)]
+    )
     maps = session.networks.painting_discriminator.look(shown)
     counts = [one.shape[0] for one in pictures]
     return list(zip(*(torch.split(part, counts) for part in maps), strict=True))
@@ -193,53 +233,104 @@ def _remembered(session: Session, fakes: Sequence[Tensor], seen: Sequence[Seen])
     return [tuple(part.detach() for part in one) for one in kept]
 
 
-def _as_shown(session: Session, pictures: Tensor) -> Tensor:
+def _as_shown(session: Session, pictures: Tensor, chance: Chance, name: str) -> Tensor:
     """What discriminators get to see: varied as long as they win too easily."""
-    return augment(pictures) if session.accuracy > session.recipe.augment_above else pictures
+    if session.accuracy <= session.recipe.augment_above:
+        return pictures
+    return augment(pictures, chance.variation(name, pictures))
 
 
 def _update_discriminators(
-    session: Session, reals: tuple[Tensor, Tensor], fakes: list[Seen], found: Losses
+    session: Session,
+    reals: tuple[Tensor, Tensor],
+    fakes: list[Seen],
+    chance: Chance,
+    found: Losses,
 ) -> None:
     """Tell pictures from translations, new ones and some of the past."""
-    recipe, nets, kind = session.recipe, session.networks, session.recipe.adversarial
+    recipe, nets = session.recipe, session.networks
     for discriminator in nets.discriminators:
         discriminator.requires_grad_(True)
     session.discriminator_optimizer.zero_grad(set_to_none=True)
     pools = (session.painting_pool, session.photo_pool)
-    if recipe.augment_above < 1.0:
-        seen_reals: list[Seen] = [(real,) for real in reals]
-    else:
-        with torch.no_grad():
-            seen_reals = _looked_at(session, reals[: len(fakes)])
+    seen_reals = _seen_reals(session, reals[: len(fakes)], chance)
     # zip ends with the shortest: a one-way run has one of each.
-    for side, discriminator, real, real_seen, fake, pool in zip(
+    for side, discriminator, real, seen, fake, pool in zip(
         *(("painting", "photo"), nets.discriminators, reals, seen_reals, fakes, pools),
         strict=False,
     ):
-        shown = pool.query(fake)
         # Translations are dear, pictures are cheap: fill up with translations of the past.
-        more = pool.sample(real.shape[0] - shown[0].shape[0])
-        parts = [real_seen, shown, *(tuple(part[None] for part in one) for one in more)]
-        both = tuple(torch.cat(maps) for maps in zip(*parts, strict=True))
+        new = pool.query(fake)
+        past = pool.sample(real.shape[0] - new[0].shape[0])
+        shown = _joined([new, *(tuple(maps[None] for maps in one) for one in past)])
         if recipe.augment_above < 1.0:
-            both = discriminator.look(_as_shown(session, both[0]))
-        # One pass over both: no layer mixes the pictures of a batch.
-        logits = discriminator.judge(both)
-        real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
-        loss = losses.discriminator_loss(kind, real_logits, fake_logits)
-        found[f"{side}_discriminator"] = loss.detach()
-        if recipe.r1_weight > 0 and session.step % recipe.r1_every == 0:
-            penalty = losses.r1_penalty(discriminator, real)
-            found[f"{side}_r1"] = penalty.detach()
-            # Lazy: rarely, and so much more. Karras et al. 2020, arXiv:1912.04958, appendix B.
-            loss = loss + recipe.r1_every * recipe.r1_weight * penalty
-        loss.backward()  # type: ignore[no-untyped-call]
-        found[f"{side}_accuracy"] = losses.discriminator_accuracy(
-            kind, real_logits.detach(), fake_logits.detach()
-        )
+            varied = _as_shown(session, torch.cat([real, *shown]), Chance(1), "both")
+            seen, shown = (varied[: len(real)],), (varied[len(real) :],)
+        dealt = zip(*(_dealt(one, chance) for one in ((real,), seen, shown)), strict=True)
+        told = []
+        for _, ((some,), *both) in zip(chance.turns(1), dealt, strict=True):
+            discriminator.train(chance.is_first)
+            told.append(_told_apart(session, discriminator, some, both, chance))
+        found |= {f"{side}_{name}": value for name, value in _means(told).items()}
     session.team.average_gradients(nets.discriminators)
     session.discriminator_optimizer.step()
+
+
+def _told_apart(
+    session: Session, discriminator: Discriminator, real: Tensor, both: list[Seen], chance: Chance
+) -> Losses:
+    """What a discriminator makes of a part of what it is shown: its gradients, added.
+
+    real: the pictures themselves; both: what is seen of them, and of translations.
+    """
+    recipe, kind = session.recipe, session.recipe.adversarial
+    shown = _joined(both)
+    if recipe.augment_above < 1.0:
+        shown = discriminator.look(shown[0])
+    # One pass over both: no layer mixes the pictures of a batch.
+    logits = discriminator.judge(shown)
+    real_logits, fake_logits = logits[: real.shape[0]], logits[real.shape[0] :]
+    loss = losses.discriminator_loss(kind, real_logits, fake_logits)
+    found = {"discriminator": loss.detach()}
+    if recipe.r1_weight > 0 and session.step % recipe.r1_every == 0:
+        penalty = losses.r1_penalty(discriminator, real)
+        found["r1"] = penalty.detach()
+        # Lazy: rarely, and so much more. Karras et al. 2020, arXiv:1912.04958, appendix B.
+        loss = loss + recipe.r1_every * recipe.r1_weight * penalty
+    (loss / chance.parts).backward()  # type: ignore[no-untyped-call]
+    found["accuracy"] = losses.discriminator_accuracy(
+        kind, real_logits.detach(), fake_logits.detach()
+    )
+    return found
+
+
+def _seen_reals(session: Session, reals: Sequence[Tensor], chance: Chance) -> list[Seen]:
+    """What the discriminators' fixed part makes of pictures; themselves where it is varied."""
+    if session.recipe.augment_above < 1.0:
+        return [(real,) for real in reals]
+    with torch.no_grad():
+        parts = [
+            _looked_at(session, [real[rows] for real in reals], chance)
+            for rows in chance.turns(session.recipe.discriminator_batch)
+        ]
+    return [_joined(side) for side in zip(*parts, strict=True)]
+
+
+def _joined(parts: Sequence[Seen]) -> Seen:
+    """Maps of several parts as those of one batch."""
+    return tuple(torch.cat(maps) for maps in zip(*parts, strict=True))
+
+
+def _dealt(whole: Seen, chance: Chance) -> list[Seen]:
+    """Maps of a batch as those of its parts."""
+    return list(zip(*(maps.chunk(chance.parts) for maps in whole), strict=True))
+
+
+def _means(parts: Sequence[Losses]) -> Losses:
+    """The losses of a step from those of its parts; what one part alone has stands for all."""
+    names = dict.fromkeys(name for one in parts for name in one)
+    values = {name: [one[name] for one in parts if name in one] for name in names}
+    return {name: torch.stack(some).mean() for name, some in values.items()}
 
 
 def _together(generator: nn.Module, *pictures: Tensor | None) -> Any:
@@ -249,30 +340,10 @@ def _together(generator: nn.Module, *pictures: Tensor | None) -> Any:
     return [None if one is None else next(results) for one in pictures]
 
 
-def _noisy(picture: Tensor, deviation: float) -> Tensor:
+def _noisy(picture: Tensor, deviation: float, chance: Chance, name: str) -> Tensor:
     # A cycle can be closed by a message hidden in faint detail, which shows as a lattice in flat
     # skies; noise drowns it. Bashkirova et al. 2019, https://arxiv.org/abs/1908.01517.
-    if not deviation:
-        return picture
-    # Not randn_like: drawing in another order of memory takes ten times as long.
-    noise = torch.randn(picture.shape, device=picture.device, dtype=picture.dtype)
-    return picture + deviation * noise
-
-
-def random_gradient(like: Tensor) -> Tensor:
-    """A random linear gradient of one colour to another, in the shape of one picture."""
-    height, width = like.shape[-2:]
-    # Half of them along an axis, where a lattice lies.
-    turn = torch.rand(()).item() * 2 * math.pi
-    if torch.rand(()).item() < 0.5:
-        turn = math.floor(turn / (math.pi / 2)) * math.pi / 2
-    x = torch.linspace(-0.5, 0.5, width, device=like.device)
-    y = torch.linspace(-0.5, 0.5, height, device=like.device)[:, None]
-    along = math.cos(turn) * x + math.sin(turn) * y
-    tint = 0.1 * torch.randn(2, 3, 1, 1)
-    middle = (1.6 * torch.rand(()) - 0.8 + tint[0]).to(like.device)
-    slope = (1.6 * torch.rand(()) + tint[1]).to(like.device)
-    return (middle + slope * along).clamp(-1.0, 1.0)[None]
+    return picture + deviation * chance.noise(name, picture) if deviation else picture
 
 
 @torch.no_grad()

@@ -7,14 +7,19 @@ is the usual case, nothing here costs anything and Accelerate is not even import
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pleinair.errors import MissingExtraError, UsageError
+from pleinair.errors import MissingExtraError, TrainingError, UsageError
+
+# The longest that the others wait for one, as for the first while it scores; then it is lost.
+_PATIENCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,16 @@ class Team:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls(find_device(device))
         try:
-            from accelerate import Accelerator
+            from accelerate import Accelerator, InitProcessGroupKwargs
         except ImportError as error:
             raise MissingExtraError(
                 "training in several processes needs pip install 'pleinair[train]'."
             ) from error
         # Left to itself it makes one process each of a team that has no accelerator.
-        accelerator = Accelerator(cpu=find_device(device).type == "cpu")
+        accelerator = Accelerator(
+            cpu=find_device(device).type == "cpu",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        )
         found = accelerator.device
         if device not in ("auto", found.type):
             raise UsageError(f"device {device!r} was asked for, and {found.type!r} is at hand.")
@@ -62,7 +70,8 @@ class Team:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
-        flat = self.accelerator.reduce(flat, reduction="mean")
+        with self._all_there():
+            flat = self.accelerator.reduce(flat, reduction="mean")
         start = 0
         for tensor in tensors:
             count = tensor.numel()
@@ -77,19 +86,43 @@ class Team:
 
     def first_says(self, value: float) -> float:
         """The first process's value, told to all."""
+        return self._sum(value if self.is_first else 0.0)
+
+    def anyone(self, value: bool) -> bool:
+        """Whether it is true of any process."""
+        return self._sum(float(value)) > 0
+
+    def _sum(self, value: float) -> float:
         if self.size == 1:
             return value
-        told = torch.tensor(value if self.is_first else 0.0, dtype=torch.float64).to(self.device)
-        return float(self.accelerator.reduce(told, reduction="sum"))
+        with self._all_there():
+            told = torch.tensor(value, dtype=torch.float64).to(self.device)
+            return float(self.accelerator.reduce(told, reduction="sum"))
 
     def gather(self, value: Any) -> list[Any]:
-        """Everybody's value, by rank."""
+        """Everybody's value by rank, for the first alone; nothing for the others."""
         if self.size == 1:
             return [value]
-        from accelerate.utils import gather_object
+        found = [None] * self.size if self.is_first else None
+        with self._all_there():
+            torch.distributed.gather_object(value, found, dst=0)
+        return found or []
 
-        found: list[Any] = gather_object([value])
-        return found
+    @contextmanager
+    def _all_there(self) -> Iterator[None]:
+        """What PyTorch raises of a process that is gone, as one sentence."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            # Its first line names a file of PyTorch's in brackets.
+            reason = str(error).partition("\n")[0].rpartition(".cc")[2].partition("] ")[2]
+            raise TrainingError(
+                f"another of the {self.size} processes was lost"
+                f"{f' ({reason[:80]})' if reason else ''}; the last checkpoint is whole: start "
+                "all of them again with --resume."
+            ) from error
 
     def leave(self) -> None:
         """Say goodbye, so that nobody waits for this process."""

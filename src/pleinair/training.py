@@ -16,12 +16,12 @@ import torch
 
 from pleinair import checkpoint, data, domains, foreign, hub, monitoring, weights
 from pleinair.board import Board
-from pleinair.config import size_multiple
+from pleinair.config import pictures_a_step, size_multiple
 from pleinair.engines import engine
-from pleinair.errors import OutputError, TrainingError
+from pleinair.errors import TrainingError
 from pleinair.images import Pixels
 from pleinair.monitoring import Judge, Score
-from pleinair.plan import Limit, Plan, check_new, plan_to_dict
+from pleinair.plan import Limit, Plan, check_new, dealt_among, make_folder, plan_to_dict
 from pleinair.prefetch import Prefetched
 from pleinair.session import Session
 from pleinair.settings import TRAIN
@@ -71,7 +71,7 @@ def _trained(plan: Plan, listener: Listener, resume: bool) -> Outcome:
         while not ended:
             run.step()
             run.score()
-            ended = bool(team.first_says(run.finished or interrupted()))
+            ended = team.anyone(run.finished or interrupted())
             run.tell(ended)
     step, warmup = run.session.step, plan.recipe.warmup_steps
     verdict = monitoring.closing_words(run.scores, step, plan.out, warmup)
@@ -114,7 +114,11 @@ class _Run:
     @classmethod
     def prepare(cls, plan: Plan, listener: Listener, resume: bool) -> _Run:
         team = Team.join(plan.device)
-        if team.is_first and not resume:
+        state = None
+        if resume:
+            _, state = checkpoint.load_latest(plan.out, listener.note)
+            plan = dealt_among(plan, len(state["team"]), team.size, listener.note)
+        elif team.is_first:
             check_new(plan.out)
         # Data: two endless streams, each with its own shuffle, and pictures to score by.
         recipe = plan.recipe
@@ -132,10 +136,8 @@ class _Run:
         side = max(64, recipe.resize_min)
         multiple = size_multiple(recipe.generator)
         fixed = monitoring.fixed_photos(held_photos.first(TRAIN.sample_photos), side, multiple)
-        try:
-            plan.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{plan.out} cannot be made ({error.strerror or error}).") from error
+        if team.is_first:
+            make_folder(plan.out)
         if limit.steps is not None and limit.steps <= recipe.warmup_steps:
             listener.note(
                 f"only the discriminators learn in the first {recipe.warmup_steps} steps of this "
@@ -157,8 +159,8 @@ class _Run:
             means=Tally(),
             scores=[],
         )
-        if resume:
-            run.restore(checkpoint.load_latest(plan.out, listener.note)[1])
+        if state is not None:
+            run.restore(state)
         elif plan.init_from is not None:
             _init(session, plan.init_from, listener)
         if plan.tensorboard and team.is_first:
@@ -312,19 +314,12 @@ class _Run:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; forget what was told after it."""
         self.session.restore(state)
-        own, team = state["team"], self.session.team
-        if len(own) == team.size:
-            self.session.restore_own(own[team.rank])
-        else:
-            self.listener.note(
-                f"the run had {len(own)} processes and now has {team.size}: it goes on, no longer "
-                "as an exact continuation."
-            )
+        self.session.restore_own(state["team"], self.plan.seed)
         self.photos.restore(state["photo_stream"])
         self.paintings.restore(state["painting_stream"])
         self.means.restore(state["means"])
         self.scores = [Score(**score) for score in state["scores"]]
-        if not team.is_first:
+        if not self.session.team.is_first:
             return
         monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
         # A kill may have come between this checkpoint and the painter that goes with it.
@@ -339,7 +334,7 @@ def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
         plan_to_dict(plan),
         session.step,
         session.before,
-        session.step * session.recipe.batch * session.team.size,
+        session.step * pictures_a_step(session.recipe, session.team.size),
         asdict(score) if score is not None else None,
     )
     arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}
