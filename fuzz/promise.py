@@ -6,7 +6,8 @@ import atexit
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,11 +51,24 @@ def outcome(target: Target, data: bytes) -> str:
         try:
             target.take(data)
         except target.refuses as error:
-            said = str(error)
-            if not said or "\n" in said:
-                raise AssertionError(f"no sentence but {said!r}") from error
+            _check_sentence(error)
             return "refused"
     return "taken"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Around one of many parts: what is refused of it is passed over, if it is one sentence."""
+    try:
+        yield
+    except PleinairError as error:
+        _check_sentence(error)
+
+
+def _check_sentence(error: Exception) -> None:
+    said = str(error)
+    if not said or "\n" in said:
+        raise AssertionError(f"no sentence but {said!r}") from error
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,4 @@ from __future__ import annotations
 from fuzz import painters, pictures, texts, training
 from fuzz.promise import Target
 
-TARGETS: dict[str, Target] = (
-    training.TARGETS | painters.TARGETS | pictures.TARGETS | texts.TARGETS
-)
+TARGETS: dict[str, Target] = training.TARGETS | painters.TARGETS | pictures.TARGETS | texts.TARGETS

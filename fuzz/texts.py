@@ -165,7 +165,12 @@ def _same_settings(data: bytes) -> None:
 
 def _votes() -> list[bytes]:
     vote = {"photo": "a", "left": "0" * 16, "right": "1" * 16, "style": "left", "scene": "equal"}
-    made = {"kind": ballots.KIND, "ballot": "b", "voter": "v", "votes": [vote, {**vote, "photo": "b"}]}
+    made = {
+        "kind": ballots.KIND,
+        "ballot": "b",
+        "voter": "v",
+        "votes": [vote, {**vote, "photo": "b"}],
+    }
     return [json.dumps(made).encode()]
 
 

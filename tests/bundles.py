@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from pleinair.checksums import masked_crc32c
 from tests.test_sources import field, varint
 
 
-def block(content, kind=0, checksum=None):
+def block(content: bytes, kind: int = 0, checksum: int | None = None) -> bytes:
     end = bytes([kind])
     checksum = masked_crc32c(content + end) if checksum is None else checksum
     return content + end + checksum.to_bytes(4, "little")
 
 
-def entry(shared, key, value):
+def entry(shared: int, key: bytes, value: bytes) -> bytes:
     return varint(shared) + varint(len(key)) + varint(len(value)) + key + value
 
 
@@ -20,7 +23,7 @@ PLACES = (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
 MAGIC = bytes.fromhex("57fb808b247547db")
 
 
-def a_table(content, kind=0):
+def a_table(content: bytes, kind: int = 0) -> bytes:
     """A file with a block of entries, every checksum true."""
     first = block(content + PLACES, kind)
     handle = varint(0) + varint(len(first) - 5)
@@ -30,7 +33,7 @@ def a_table(content, kind=0):
     return first + second + block(PLACES) + footer.ljust(40, b"\0") + MAGIC
 
 
-def a_bundle(tmp_path, header, entries, data=b""):
+def a_bundle(tmp_path: Path, header: bytes, entries: dict[bytes, bytes], data: bytes = b"") -> Path:
     content = entry(0, b"", header)
     for key in sorted(entries):
         content += entry(0, key, entries[key])
@@ -39,7 +42,7 @@ def a_bundle(tmp_path, header, entries, data=b""):
     return tmp_path / "x"
 
 
-def numbers(**fields):
+def numbers(**fields: Any) -> bytes:
     """A message of numbers by field: n1=..., and messages: m2=..."""
     found = b""
     for name, value in fields.items():
@@ -48,14 +51,14 @@ def numbers(**fields):
     return found
 
 
-def checksum_field(data):
+def checksum_field(data: bytes) -> bytes:
     return bytes([6 << 3 | 5]) + masked_crc32c(data).to_bytes(4, "little")
 
 
 HEADER = numbers(n1=1)
 
 
-def a_graph(tmp_path, graph):
+def a_graph(tmp_path: Path, graph: bytes) -> Path:
     """A checkpoint of nothing but an object graph, its checksums true."""
     length = varint(len(graph))
     number = len(graph).to_bytes(4, "little")
@@ -65,5 +68,5 @@ def a_graph(tmp_path, graph):
     return a_bundle(tmp_path, HEADER, {b"_CHECKPOINTABLE_OBJECT_GRAPH": message}, data)
 
 
-def child(number, name):
+def child(number: int, name: bytes) -> bytes:
     return field(1, numbers(n1=number) + field(2, name))

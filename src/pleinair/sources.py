@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, final
 
-from pleinair import archives, parquet, tfrecord
+from pleinair import archives, parquet, parsing, tfrecord
 from pleinair.errors import DataError
 from pleinair.settings import DATA, MANIFEST_SUFFIXES, PICTURE_SUFFIXES
 
@@ -318,7 +317,7 @@ def _rows(place: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if place.suffix.lower() == ".jsonl":
                 for number, line in enumerate(file, 1):
                     if line.strip():
-                        row = json.loads(line)
+                        row = parsing.json_of(line)
                         if not isinstance(row, dict):
                             raise DataError(f"{place}, row {number}, is no JSON object.")
                         yield number, {k: "" if v is None else str(v) for k, v in row.items()}

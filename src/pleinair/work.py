@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files, reels
+from pleinair import files, parsing, reels
 from pleinair.clips import Clip
 from pleinair.errors import OutputError
 from pleinair.reels import Coding, Piece
@@ -99,15 +98,15 @@ class Work:
         if not state.exists():
             return
         try:
-            with state.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                self._count, self.frames = int(kept["count"]), int(kept["frames"])
-                self._last = int(kept["last"])
-                self._state = {
-                    name.removeprefix("steady-"): kept[name]
-                    for name in kept.files
-                    if name.startswith("steady-")
-                }
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            kept = parsing.arrays_of(state.read_bytes())
+            self._count, self.frames = int(kept["count"]), int(kept["frames"])
+            self._last = int(kept["last"])
+            self._state = {
+                name.removeprefix("steady-"): values
+                for name, values in kept.items()
+                if name.startswith("steady-")
+            }
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
                 f"{state} is damaged ({error}); remove {self.folder} and begin anew."
             ) from error
@@ -135,13 +134,13 @@ def _same(record: Path, wanted: str) -> bool:
 
 def _differing(record: Path, settings: dict[str, Any]) -> str:
     try:
-        before = json.loads(record.read_text(encoding="utf-8"))
+        before = parsing.object_of(record.read_bytes())
         return ", ".join(
             f"{name}: {before.get(name)}, now {value}"
             for name, value in settings.items()
             if before.get(name) != value
         )
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return "its settings cannot be read"
 
 

@@ -145,7 +145,7 @@ class _File:
         """Turns what is wrong into the sentence for it."""
         try:
             yield
-        except (ValueError, IndexError, struct.error, RecursionError) as error:
+        except (ValueError, IndexError, OverflowError, struct.error, RecursionError) as error:
             raise PainterError(
                 f"{self._name} is damaged, or not as Keras writes it ({error}); get a whole copy, "
                 "or save it again with Keras."
