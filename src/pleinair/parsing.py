@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MOST_DOTS = 100
 _NESTED = "it is nested too deeply"
 
 
@@ -36,8 +37,12 @@ def object_of(text: str | bytes) -> dict[str, Any]:
 
 def toml_of(data: bytes) -> dict[str, Any]:
     """What TOML says. Raises ValueError."""
+    text = data.decode("utf-8")
+    # A key of n parts takes Python n * n steps, and a key stands in one line.
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line of more than {_MOST_DOTS} dots")
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError(_NESTED) from error
 
