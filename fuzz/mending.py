@@ -42,8 +42,10 @@ def table(data: bytes) -> bytes:
         _sum_block(found, start, size)
         start, at = protobuf.varint(view[-48:], at)
         size, _ = protobuf.varint(view[-48:], at)
-        at = start
-        while at < min(start + size, len(view)):
+        # Behind the entries are places, each of four bytes, and how many they are.
+        places = int.from_bytes(view[start + size - 4 : start + size], "little")
+        at, end = start, min(start + size - 4 * (places + 1), len(view))
+        while at < end:
             _, at = protobuf.varint(view, at)
             key, at = protobuf.varint(view, at)
             length, at = protobuf.varint(view, at)
@@ -81,6 +83,8 @@ def png_chunks(data: bytes) -> bytes:
 def safetensors(data: bytes) -> bytes:
     """A file whose first number is the length of the JSON behind it."""
     end = data.rfind(b"}", 8) + 1
+    while data[end : end + 1] == b" ":  # up to a multiple of eight
+        end += 1
     return struct.pack("<Q", end - 8) + data[8:] if end else data
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import struct
 import sys
 import zlib
@@ -14,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pleinair import tfrecord
-from pleinair.foreign import table
-from tests import bundles, test_sources
+from pleinair.errors import ImageError
+from tests import test_sources
 from tests.conftest import REPOSITORY
 
 TARGETS = targets.TARGETS
@@ -24,7 +26,6 @@ REFUSED = {
     "form": 1,
     "hdf5": 2,
     "keras-config": 1,
-    "object-graph": 1,
     "safetensors": 2,
     "torch-file": 2,
     "torch-pickle": 4,
@@ -85,10 +86,8 @@ def test_every_room_that_parses_is_written_about():
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=6))
 def test_shards_are_read_as_they_were_written(records):
     data = test_sources.kaggle_shard(*records)
-    path = promise.written(data, "round.tfrec")
-    with path.open("rb") as file:
-        found = tfrecord.index(file, 0, len(data), "x")
-        assert [tfrecord.read(file, record, "x") for record in found] == records
+    found = tfrecord.index(io.BytesIO(data), 0, len(data), "x")
+    assert [tfrecord.read(io.BytesIO(data), record, "x") for record in found] == records
     assert mending.tfrecord(data) == data
 
 
@@ -97,10 +96,7 @@ def test_shards_are_read_as_they_were_written(records):
 def test_tables_are_read_as_they_were_written(pairs):
     content, last = b"", b""
     for key, value in sorted(pairs.items()):
-        shared = next(
-            (n for n in range(min(len(key), len(last))) if key[n] != last[n]),
-            min(len(key), len(last)),
-        )
+        shared = len(os.path.commonprefix([key, last]))
         content += bundles.entry(shared, key[shared:], value)
         last = key
     data = bundles.a_table(content)
@@ -111,10 +107,10 @@ def test_tables_are_read_as_they_were_written(pairs):
 def test_mending_makes_checksums_right():
     shard = bytearray(test_sources.kaggle_shard(b"a picture"))
     shard[20] ^= 1
-    with pytest.raises(AssertionError):
-        assert mending.tfrecord(bytes(shard)) == bytes(shard)
-    found = tfrecord.index(promise.written(mending.tfrecord(shard), "x").open("rb"), 0, 99, "x")
-    assert len(found) == 1
+    data = mending.tfrecord(bytes(shard))
+    (record,) = tfrecord.index(io.BytesIO(data), 0, len(data), "x")
+    with pytest.raises(ImageError, match=r"has the features im.ge, "):
+        tfrecord.read(io.BytesIO(data), record, "x")
     png = bytearray(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 1) + b"tEXtx" + bytes(4))
     assert mending.png_chunks(bytes(png))[-4:] == struct.pack(">I", zlib.crc32(b"tEXtx"))
 
