@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import struct
 import sys
 import zlib
@@ -17,7 +16,8 @@ from hypothesis import strategies as st
 
 from pleinair import tfrecord
 from pleinair.errors import ImageError
-from tests import test_sources
+from pleinair.foreign import table
+from tests import bundles, test_sources
 from tests.conftest import REPOSITORY
 
 TARGETS = targets.TARGETS
@@ -96,7 +96,7 @@ def test_shards_are_read_as_they_were_written(records):
 def test_tables_are_read_as_they_were_written(pairs):
     content, last = b"", b""
     for key, value in sorted(pairs.items()):
-        shared = len(os.path.commonprefix([key, last]))
+        shared = next((n for n in range(len(key)) if key[n : n + 1] != last[n : n + 1]), len(key))
         content += bundles.entry(shared, key[shared:], value)
         last = key
     data = bundles.a_table(content)
