@@ -152,6 +152,7 @@ def _state(data: bytes) -> None:
     folder.mkdir()
     (folder / "settings.json").write_bytes(b"{}")
     (folder / "state.npz").write_bytes(data)
+    (folder / "000001.npz").touch()
     found = Work(scratch() / "x.mp4", {}, force=False)
     assert len(found.pieces()) < 10**6
 

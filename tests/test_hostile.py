@@ -219,18 +219,34 @@ def _npz(write=np.savez, **arrays) -> bytes:
         b"",
         b"PK\5\6",
         _npz(count=np.zeros(2), frames=1, last=1),
+        _npz(count=2, frames=1, last=np.inf),
+        _npz(count=10**15, frames=1, last=1),
+        _npz(count=-1, frames=1, last=1),
         _npz(count=1),
         _npz(np.savez_compressed, count=np.zeros(10**7), frames=1, last=1),
         _npz(count=1, frames=1, last=1).replace(b"PK\1\2-\3-\0", b"PK\1\2-\3\xa2\0"),
         _npz(count=1, frames=1, last=1).replace(b"PK\1\2-\3-\0\0", b"PK\1\2-\3-\0\x40"),
     ],
-    ids=["empty", "cut", "two numbers", "incomplete", "bomb", "version to come", "encrypted"],
+    ids=[
+        "empty",
+        "cut",
+        "two numbers",
+        "infinite",
+        "pieces without end",
+        "none",
+        "incomplete",
+        "bomb",
+        "version to come",
+        "encrypted",
+    ],
 )
 def test_a_film_whose_state_is_damaged(tmp_path, data):
     folder = tmp_path / ".x.mp4.pleinair"
     folder.mkdir()
     (folder / "settings.json").write_bytes(b"{}")
     (folder / "state.npz").write_bytes(data)
+    for piece in ("000000.npz", "000001.npz"):
+        (folder / piece).touch()
     with pytest.raises(OutputError, match="is damaged"):
         Work(tmp_path / "x.mp4", {}, force=False)
 

@@ -57,7 +57,10 @@ class Work:
 
     def pieces(self) -> list[Path]:
         """Whole pieces in order."""
-        return [self.folder / f"{number:06}.npz" for number in range(self._count)]
+        return [self._piece(number) for number in range(self._count)]
+
+    def _piece(self, number: int) -> Path:
+        return self.folder / f"{number:06}.npz"
 
     def ticks(self, begin: int) -> int:
         """From the film's beginning to the end of its last frame."""
@@ -73,7 +76,7 @@ class Work:
 
     def save(self, piece: Piece, steady: Steadiness, frames: int, last: int) -> None:
         """Keep a piece and all that the next one depends on. Raises OSError."""
-        with files.replacing(self.folder / f"{self._count:06}.npz") as file:
+        with files.replacing(self._piece(self._count)) as file:
             file.write(_packed(piece.close()))
         self._count += 1
         self.frames += frames
@@ -99,14 +102,16 @@ class Work:
             return
         try:
             kept = parsing.arrays_of(state.read_bytes())
-            self._count, self.frames = int(kept["count"]), int(kept["frames"])
-            self._last = int(kept["last"])
+            counts = (int(kept[name].item()) for name in ("count", "frames", "last"))
+            self._count, self.frames, self._last = counts
+            if self._count < 1 or not self._piece(self._count - 1).exists():
+                raise ValueError("its pieces are not there")
             self._state = {
                 name.removeprefix("steady-"): values
                 for name, values in kept.items()
                 if name.startswith("steady-")
             }
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise OutputError(
                 f"{state} is damaged ({error}); remove {self.folder} and begin anew."
             ) from error
