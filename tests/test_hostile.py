@@ -309,6 +309,18 @@ def test_a_damaged_member_packed_by_lzma(tmp_path):
         archives.unpack(path, tmp_path / "new")
 
 
+def test_a_zip_of_several_disks(tmp_path):
+    path = tmp_path / "x.zip"
+    whole = painters._torch()[0]
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, 0, 3)
+    at = whole.rindex(b"PK\5\6")
+    path.write_bytes(whole[:at] + locator + whole[at:])
+    with pytest.raises(DataError, match="span multiple disks"):
+        sources.open_source(path)
+    with pytest.raises(DataError, match="holds no picture but an archive"):
+        sources.open_source(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["x.pth", "x.keras", "x.zip"])
 def test_a_zip_of_a_version_to_come(tmp_path, name):
     data = bytearray(painters._torch()[0])

@@ -33,6 +33,14 @@ BROKEN = (
 )
 
 
+def is_zip(path: Path) -> bool:
+    """Whether a file ends as a zip file does, a broken one included."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one of several disks, in its own words
+        return True
+
+
 def open_zip(path: Path) -> zipfile.ZipFile:
     """Open an archive and check the names of all members. Raises DataError."""
     try:

@@ -65,7 +65,7 @@ def open_source(place: Path) -> Source:
             f"{place} cannot be read ({error.strerror or error}); check its permissions."
         ) from error
     if archive != place or head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        if not zipfile.is_zipfile(archive) and not head.startswith(b"PK"):
+        if not archives.is_zip(archive) and not head.startswith(b"PK"):
             raise DataError(f"{archive} is not a folder nor a zip file, so {place} is not in it.")
         inside = place.relative_to(archive).as_posix()
         return _open_zip(place, archive, "" if inside == "." else inside)
@@ -150,7 +150,7 @@ def _open_folder(place: Path) -> Source:
     if shards := [name for name in seen if name.lower().endswith(".parquet")]:
         return parquet.ParquetPictures(place, [(name, place / name) for name in shards])
     for name in seen:
-        if zipfile.is_zipfile(place / name):
+        if archives.is_zip(place / name):
             raise DataError(f"{place} holds no picture but an archive; name {place / name}.")
     raise DataError(f"{place} holds no picture; put JPEG, PNG or WebP files there.")
 
