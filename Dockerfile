@@ -1,10 +1,15 @@
 # The server and its page. Build: docker build -t pleinair . Run: see compose.yaml and docs/serve.md.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
+COPY requirements ./requirements
 COPY src ./src
-RUN python -m venv /opt/pleinair && \
-    /opt/pleinair/bin/python -m pip install --no-cache-dir --constraint constraints.txt '.[serve,heif]' && \
+# Every file that comes from elsewhere has the hash that it had when this was tested.
+RUN python -m venv /opt/pleinair && python -m venv /opt/build && \
+    /opt/build/bin/python -m pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/build.txt && \
+    /opt/build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /opt/build/wheels --require-hashes --requirement requirements/serve.txt && \
+    /opt/build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /opt/build/wheels . && \
+    /opt/pleinair/bin/python -m pip install --no-cache-dir --no-deps --no-index /opt/build/wheels/*.whl && \
     /opt/pleinair/bin/python -m compileall -q /opt/pleinair
 
 FROM python:3.13-slim

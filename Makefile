@@ -1,8 +1,9 @@
 # Each target makes its own .venv when there is none.
 PYTHON ?= python3
 BIN := .venv/bin
+TOOLS := build/tools/bin
 
-.PHONY: demo test check notebook bench docs release-check clean
+.PHONY: demo test check notebook bench docs release-check lock audit clean
 
 demo: .venv/light
 	rm -rf demo && mkdir demo
@@ -47,16 +48,49 @@ site: .venv/dev
 	rm -rf build/docs
 	$(BIN)/python -m sphinx -b html -c docs -E -d build/doctrees --fail-on-warning --quiet . build/docs
 
-# Builds what would be published, and paints with it where nothing else is installed.
-release-check:
-	rm -rf dist build/release
+# Builds what would be published, twice; paints with it where nothing else is installed, and lists
+# all that is then there.
+release-check: build/tools/made
+	rm -rf dist build/release build/again
+	$(TOOLS)/python -m build --no-isolation --outdir dist .
+	mkdir -p build/again
+	git ls-files -z | tar --null --files-from - --create | tar --extract --touch --directory build/again
+	cd build/again && umask 077 && ../../$(TOOLS)/python -m build --no-isolation --outdir dist .
+	$(PYTHON) tools/wheel.py dist build/again/dist
 	$(PYTHON) -m venv build/release
-	build/release/bin/python -m pip install --quiet build
-	build/release/bin/python -m build --outdir dist .
-	$(PYTHON) tools/wheel.py dist/*.whl
-	build/release/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	$(TOOLS)/python -m pip wheel --quiet --no-build-isolation --no-deps --require-hashes \
+		--requirement requirements/light.txt --wheel-dir build/release/wheels
+	build/release/bin/python -m pip install --quiet --no-index --no-deps build/release/wheels/*.whl dist/*.whl
+	build/release/bin/python -m pip check
 	cd build/release && bin/pleinair --version && \
 		bin/pleinair paint ../../samples/castle.jpg -o castle.png --force
+	$(TOOLS)/python tools/bill.py build/release dist
+
+# What is pinned, anew: run it after a change of pyproject.toml or constraints.txt. Versions that stand
+# in a lock stay as long as they fit; remove the lock first to have the newest. Universal: one lock
+# for every system and Python.
+LOCK = $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	--constraint constraints.txt
+# torch is in none: which build of it is right depends on the machine, and each comes from elsewhere.
+APART = serve heif hub import parquet tensorboard video
+lock: build/tools/made
+	$(LOCK) pyproject.toml --output-file requirements/light.txt
+	$(LOCK) pyproject.toml --extra serve --extra heif --output-file requirements/serve.txt
+	$(LOCK) pyproject.toml $(APART:%=--extra %) --output-file requirements/all-but-torch.txt
+	$(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
+	$(LOCK) --group pyproject.toml:release --output-file requirements/tools.txt
+
+# What is known to be wrong with what is pinned. Needs a network, and says so where there is none.
+audit: build/tools/made
+	$(TOOLS)/python tools/audit.py
+
+# What releases are made with.
+build/tools/made: requirements/tools.txt
+	rm -rf build/tools
+	$(PYTHON) -m venv build/tools
+	$(TOOLS)/python -m pip install --quiet --require-hashes --requirement requirements/tools.txt
+	touch $@
 
 # The light install: paints, has no torch.
 .venv/light: pyproject.toml

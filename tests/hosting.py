@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.server
 import json
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ class Host:
 
 
 @contextmanager
-def hosting(host: Host) -> Iterator[Host]:
+def hosting(host: Host, secret: ssl.SSLContext | None = None) -> Iterator[Host]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -88,7 +89,9 @@ def hosting(host: Host) -> Iterator[Host]:
             """Who asked has gone, which tests do on purpose."""
 
     listening = Server(("127.0.0.1", 0), Handler)
-    host.url = f"http://127.0.0.1:{listening.server_port}"
+    if secret is not None:
+        listening.socket = secret.wrap_socket(listening.socket, server_side=True)
+    host.url = f"http{'s' if secret else ''}://127.0.0.1:{listening.server_port}"
     thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch import nn
 
 from pleinair import files
 from pleinair.config import Recipe
-from pleinair.errors import CheckpointError
+from pleinair.errors import CheckpointError, PainterError
+from pleinair.foreign import torchfile
 from pleinair.networks import (
     Discriminator,
     Generator,
@@ -131,6 +133,8 @@ def save(path: Path, recipe: Recipe, state: dict[str, Any]) -> None:
 def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """A recipe and its state. Raises CheckpointError; nothing in the file is executed."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            torchfile.check_members(archive.infolist(), path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what damage looks like
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -139,6 +143,8 @@ def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
         return recipe_from_dict(state.pop("recipe")), state
     except CheckpointError:
         raise
+    except PainterError as error:
+        raise CheckpointError(str(error)) from error
     except Exception as error:  # what a damaged file brings about has no common root
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint ({_reason(error)}); take another."

@@ -40,6 +40,12 @@ _SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _BROADCAST = {"mpegts", "mpeg"}
 # These say when a frame is due to be decoded, not shown: frames come out in the same order.
 _WITHOUT_PTS = {"avi"}
+# What holds its own frames. FFmpeg reads lists of other files and of addresses, too, and rows of
+# pictures: a clip of a stranger's would open what lies elsewhere on this computer.
+_CONTAINERS = (
+    "apng,asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,"
+    "nut,obu,ogg,rm,swf,wtv,yuv4mpegpipe"
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,12 @@ def opened(path: Path) -> Iterator[InputContainer]:
     if path.is_dir():
         raise VideoError(f"{path} is a folder; name the clips in it, as in {path}/*.mp4.")
     try:
-        container = av.open(str(path.absolute()), "r", metadata_errors="replace")
+        container = av.open(
+            str(path.absolute()),
+            "r",
+            metadata_errors="replace",
+            options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
+        )
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist; check the path.") from error
     except PermissionError as error:

@@ -99,6 +99,8 @@ def fetch(
     if offline():
         raise DataError(f"PLEINAIR_OFFLINE is set, so that {url} is not asked for; unset it.")
     part = target.with_name(f"{target.name}.part")
+    if url.partition(":")[0].lower() not in ("http", "https"):
+        raise DataError(f"{url[:200]} is no address of http or https; check it.")
     note = target.with_name(f"{target.name}.part.json")
     otherwise = f", or {instead}" if instead else ""
     request = _Download(

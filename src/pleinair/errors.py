@@ -18,16 +18,19 @@ A message says what was found, what was expected and what to do, in one sentence
 
 import re
 
-# Ends of lines, what a terminal obeys, and what turns the direction of writing around.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Where str.splitlines parts lines.
+_ENDS = re.compile("[\\n\\v\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029]")
+    "[\\n\\v\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029]"
+)  # where str.splitlines parts lines
 
 
 class PleinairError(Exception):
     """Root of the tree: the command line turns it into one line and exit code 1."""
 
     def __str__(self) -> str:
-        # Names out of files and archives are quoted as they are.
-        return _UNSEEN.sub(lambda one: one[0].encode("unicode_escape").decode(), super().__str__())
+        # Names out of files and archives stand in sentences as they are; what a terminal would
+        # obey in them, the command line shows in other signs.
+        return _ENDS.sub(lambda found: ascii(found[0])[1:-1], super().__str__())
 
 
 class UsageError(PleinairError):

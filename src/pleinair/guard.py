@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import ipaddress
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,9 @@ from pleinair.settings import SERVE, ServeSettings
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY = ("*",)
+NUMBERS = (*LOOPBACK, "#")
+"""Every address that is written in numbers. A page of another site can give its own name any
+address, ours among them, and would then be taken for ours; numbers it cannot have for a name."""
 _ALWAYS = {name.lower().encode(): value.encode() for name, value in PAGE_HEADERS.items()}
 _PROBES = ("/healthz", "/readyz")
 _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "TRACE")
@@ -28,9 +32,9 @@ _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "TRACE")
 class Guard:
     """An ASGI app around another.
 
-    hosts: names under which the server may be asked; ANY for every name. key: that requests to
-    /v1 and /metrics have to bring; None: none. methods: those that there are at a path.
-    limits: how long and how much of a body is taken, and thrown away, after its answer.
+    hosts: names under which the server may be asked; ANY: every name, NUMBERS: every address.
+    key: that requests to /v1 and /metrics have to bring; None: none. methods: those that there are
+    at a path. limits: how long and how much of a body is taken, and thrown away, after its answer.
     """
 
     def __init__(
@@ -114,7 +118,7 @@ class Guard:
         path, host = scope["path"], headers.get(b"host", "")
         if path in _PROBES:  # which come from whoever keeps the server alive
             return
-        if "*" not in self._hosts and _without_port(host) not in self._hosts:
+        if not self._answers_to(_without_port(host)):
             raise RefusedError(
                 400,
                 f"this server does not answer to the name {_without_port(host)[:80]!r}; start it "
@@ -139,6 +143,10 @@ class Guard:
                     401, "the key is missing or wrong; send Authorization: Bearer KEY."
                 )
 
+    def _answers_to(self, name: str) -> bool:
+        known = name in self._hosts or "*" in self._hosts
+        return known or ("#" in self._hosts and _is_number(name))
+
     def _count(self, scope: Scope, asked: str, status: int) -> None:
         route = getattr(scope.get("route"), "path", "page" if status < 400 else "none")
         self._counters.request(route, asked if asked in _METHODS else "other", status)
@@ -147,6 +155,12 @@ class Guard:
 def _without_port(host: str) -> str:
     name, colon, port = host.lower().rpartition(":")
     return name if colon and (port.isdigit() or not port) else host.lower()
+
+
+def _is_number(name: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name.strip("[]")))
+    return False
 
 
 def _place(origin: str) -> str:

@@ -51,7 +51,8 @@ def make_app(
     painter: the one that paints where none is named: a name, an .onnx file, a Painter, or a
     folder of painters. painters: a folder of more, found anew when it changes. key: that requests
     have to bring as `Authorization: Bearer KEY`; None: none. hosts: names under which it may be
-    asked; `guard.ANY` for all. options: memory and device. page: the folder shown at `/`.
+    asked; `guard.ANY` for all, `guard.NUMBERS` for bare addresses. options: memory and device.
+    page: the folder shown at `/`.
     `app.state.orders` is the line of photos. Raises PainterError.
     """
     counters = Counters()

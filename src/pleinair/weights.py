@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files, identify, nameplate, parsing
+from pleinair import files, identify, nameplate, onnxfile, parsing
 from pleinair.config import Spec
 from pleinair.errors import MissingExtraError, PainterError, RecipeError
 from pleinair.recipes import spec_from_text, spec_to_dict
@@ -69,6 +69,7 @@ def _load_onnx(path: Path) -> Weights:
         raise PainterError(f"{path} cannot be read ({error.strerror or error}).") from error
     if not nameplate.is_model(data):
         raise PainterError(f"{path} {identify.described(path)}")
+    onnxfile.check(data, str(path))  # onnx opens other files that a tensor names
     try:
         import onnx
         from google.protobuf.message import DecodeError

@@ -63,14 +63,16 @@ def _said(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Entry point: errors become one line and exit code 1, Ctrl-C exit code 130."""
+    from pleinair.cli.terminal import say  # for those who run a command
+
     try:
         words = sys.argv[1:]
         code = app(words, result_action="return_value", exit_on_error=False, print_error=False)
     except (PleinairError, CycloptsError) as error:
-        print(f"pleinair: {_said(error)}", file=sys.stderr)
+        say(f"pleinair: {_said(error)}")
         code = 1
     except KeyboardInterrupt:
-        print("pleinair: interrupted.", file=sys.stderr)
+        say("pleinair: interrupted.")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()

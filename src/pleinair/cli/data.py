@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pleinair.cli.terminal import progress_bar, say
+from pleinair.cli.terminal import give, progress_bar, say, say_above
 
 data = App(
     name="data",
@@ -51,7 +51,7 @@ def get(
 
         def told(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
-                progress.console.print(what, markup=False, highlight=False, soft_wrap=True)
+                say_above(progress, what)
                 return
             progress.update(tasks[what], completed=done, total=total, visible=True)
 
@@ -63,5 +63,5 @@ def get(
     else:
         found = ", ".join(str(path) for path in datasets.picture_folders(got.folder)[:8])
         say(f"Pictures are in: {found or 'none of its folders'}")
-    print(got.folder)
+    give(got.folder)
     return 0

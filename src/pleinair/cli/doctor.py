@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
-from pleinair.cli.terminal import progress_bar
+from pleinair.cli.terminal import give, progress_bar
 from pleinair.errors import OutputError, PleinairError
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ def doctor(
         report = _examined(painter, network)
     except PleinairError as error:
         if as_json:
-            print(json.dumps({"error": str(error)}, indent=2))
+            give(json.dumps({"error": str(error)}, indent=2))
         raise
     if sheet is not None:
         images.write(images.Picture(report.sheet()), sheet)
     if as_json:
         findings = [dataclasses.asdict(finding) for finding in report.findings]
         told_all = {"facts": report.facts, "findings": findings, "warnings": report.warnings}
-        print(json.dumps(told_all, indent=2))
+        give(json.dumps(told_all, indent=2))
     else:
-        print(_text(report))
+        give(_text(report))
     return 1 if report.warnings else 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
-from pleinair.cli.terminal import progress_bar, say
+from pleinair.cli.terminal import give, progress_bar, say, shown
 from pleinair.errors import MissingExtraError, UsageError
 from pleinair.settings import EVALUATE
 
@@ -114,7 +114,7 @@ def evaluate(
                 press.write(make(found, told), page)
                 say(f"{page} is written; open it in a browser.")
     if as_json:
-        print(json.dumps(found.as_dict(), indent=2))
+        give(json.dumps(found.as_dict(), indent=2))
     else:
         _show(found)
     return 0
@@ -187,6 +187,7 @@ def _figures(pictures: int, score: Score) -> list[tuple[str, str]]:
 def _votes(found: Evaluation) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     from pleinair.ballots import QUESTIONS
 
@@ -199,8 +200,8 @@ def _votes(found: Evaluation) -> Table:
         low, high = duel.interval
         table.add_row(
             QUESTIONS[duel.question],
-            duel.first,
-            duel.second,
+            Text(shown(duel.first)),
+            Text(shown(duel.second)),
             f"{100 * duel.rate:.0f}% ({100 * low:.0f} to {100 * high:.0f}%)",
             f"{duel.wins}, {duel.losses}, {duel.ties}",
             str(duel.voters),

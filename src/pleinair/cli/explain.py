@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
-from pleinair.cli.terminal import progress_bar, say
+from pleinair.cli.terminal import give, progress_bar, say
 from pleinair.settings import PAINT
 
 
@@ -57,5 +57,5 @@ def explain(
         text = explaining.explain(photo, painter, told, say, side, network)
     press.write(text, page)
     say("The page is written; open it in a browser:")
-    print(page)
+    give(page)
     return 0

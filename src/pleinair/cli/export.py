@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from pleinair.cli.terminal import say
+from pleinair.cli.terminal import give, say
 from pleinair.errors import UsageError
 
 
@@ -62,7 +62,7 @@ def export(
         about={"licence": licence, "data": data},
     )
     say(found)
-    print(target)
+    give(target)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pleinair.cli.terminal import progress_bar
+from pleinair.cli.terminal import progress_bar, say_above
 
 
 def at_hand(painter: str) -> None:
@@ -27,7 +27,7 @@ def watched(
         task = bar.add_task("downloading", visible=False)
 
         def told(text: str) -> None:
-            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say_above(bar, text)
 
         def progress(what: str, done: int, total: int | None) -> None:
             if what != "downloading":

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from pleinair.cli.terminal import say
+from pleinair.cli.terminal import give, say
 
 
 def import_(
@@ -45,5 +45,5 @@ def import_(
     for line in done.lines():
         say(line)
     say(f"it paints with `pleinair paint PHOTO --painter {shlex.quote(str(done.path))}`")
-    print(done.path)
+    give(done.path)
     return 0

@@ -17,7 +17,14 @@ from cyclopts import Group, Parameter
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import look_of, options_of
 from pleinair.cli.streams import STREAM, from_stdin, to_stdout
-from pleinair.cli.terminal import leave_at_once, progress_bar, say, told_to
+from pleinair.cli.terminal import (
+    give,
+    leave_at_once,
+    progress_bar,
+    say,
+    say_above,
+    told_to,
+)
 from pleinair.errors import ImageError, UsageError
 from pleinair.settings import PAINT, Look, PaintOptions
 
@@ -266,9 +273,9 @@ class _Outing:
         if done.note is not None:
             _say_above(progress, f"{done.photo}: {done.note}")
         if self.as_json:
-            print(json.dumps(_record(done)), flush=True)
+            give(json.dumps(_record(done)))
         elif done.status == "painted":
-            print(done.painting, flush=True)
+            give(done.painting)
 
     def _sum_up(self) -> None:
         total = sum(self.counts.values())
@@ -277,7 +284,7 @@ class _Outing:
                 status: self.counts[status] for status in ("painted", "skipped", "failed")
             }
             summary["seconds"] = round(time.monotonic() - self.began, 3)
-            print(json.dumps({"summary": summary}), flush=True)
+            give(json.dumps({"summary": summary}))
         if self.counts["skipped"]:
             say(f"{self.counts['skipped']:,} of {total:,} photos are painted already.")
         if self.counts["failed"] and (total > 1 or self.folders):
@@ -305,14 +312,14 @@ class _Outing:
         ]
         images.write(images.Picture(images.sheet(rows, height)), path)
         if not self.as_json:
-            print(path)
+            give(path)
 
 
 def _say_above(progress: Progress | None, text: str) -> None:
     if progress is None:
         say(text)
     else:
-        progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say_above(progress, text)
 
 
 def _record(done: Done) -> dict[str, Any]:
@@ -373,6 +380,6 @@ def _submission(places: list[Path], target: Path, painter: str, force: bool) -> 
             progress.update(task, completed=done, total=total)
 
         count = submit(places[0], target, painter, told, say, force)
-    print(target)
+    give(target)
     say(f"{count:,} paintings of 256x256; submit them at kaggle.com/c/gan-getting-started.")
     return 0

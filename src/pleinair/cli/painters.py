@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from pleinair.cli.fetching import watched
-from pleinair.cli.terminal import say
+from pleinair.cli.terminal import give, say
 from pleinair.errors import PainterError, UsageError
 from pleinair.registry import plain
 
@@ -43,7 +43,7 @@ def list_(*, as_json: _Json = False) -> int:
 
     found = catalogue.listed()
     if as_json:
-        print(json.dumps([_plain(one) for one in found], indent=2))
+        give(json.dumps([_plain(one) for one in found], indent=2))
         return 0
     rows = [("NAME", "TITLE", "LICENCE", "SIZE", "WHERE")]
     rows += [
@@ -53,7 +53,7 @@ def list_(*, as_json: _Json = False) -> int:
     for row in rows:
         cells = [_cut(text, width).ljust(width) for text, width in zip(row, widths, strict=True)]
         cells[3] = cells[3].strip().rjust(widths[3])
-        print("  ".join(cells).rstrip())
+        give("  ".join(cells).rstrip())
     return 0
 
 
@@ -72,10 +72,10 @@ def info(painter: Annotated[str, Parameter(name="PAINTER")], /, *, as_json: _Jso
 
     known = catalogue.known(painter)
     if as_json:
-        print(json.dumps(_plain(known), indent=2))
+        give(json.dumps(_plain(known), indent=2))
     else:
         for key, value in _facts(known):
-            print(f"{key + ':':15}{value}")
+            give(f"{key + ':':15}{value}")
     return 0
 
 
@@ -118,7 +118,7 @@ def add(
     if place.endswith(".toml"):
         added = hub.add_registry(place, None if source is None else name, force, say)
         for entry in added:
-            print(entry.name)
+            give(entry.name)
             _tell_place(entry)
         later = "; each is fetched when it is first used" if "://" in place else ""
         say(f"{len(added)} added{later}.")
@@ -135,7 +135,7 @@ def add(
         network=plain(network),
     )
     entry = hub.add(name, source, entry, force)
-    print(entry.name)
+    give(entry.name)
     _tell_place(entry)
     if entry.url and entry.sha256 is None:
         say(
@@ -188,7 +188,7 @@ def fetch(
 
     hub.check_named(names)
     for name in names:
-        print(watched(lambda told, bar, name=name: hub.fetch(name, told, bar, renew)))  # type: ignore[misc]
+        give(watched(lambda told, bar, name=name: hub.fetch(name, told, bar, renew)))  # type: ignore[misc]
     return 0
 
 
@@ -274,14 +274,14 @@ def publish(
     for file, data in contents.items():
         say(f"{file}  {len(data):,} bytes")
     if dry_run:
-        print(contents["README.md" if repository else f"{made.name}.md"].decode(), end="")
+        give(contents["README.md" if repository else f"{made.name}.md"].decode().rstrip("\n"))
         say("Nothing was published: --dry-run.")
         return 0
     if repository is not None:
-        print(publishing.to_hub(contents, repository, force, private))
+        give(publishing.to_hub(contents, repository, force, private))
     else:
         for path in publishing.to_folder(contents, folder, force):
-            print(path)
+            give(path)
     return 0
 
 

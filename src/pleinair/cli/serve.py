@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter
 
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import options_of, size_of
-from pleinair.cli.terminal import leave_at_once, say
+from pleinair.cli.terminal import give, leave_at_once, say, shown
 from pleinair.errors import MissingExtraError, UsageError
 from pleinair.settings import PAINT, SERVE, PaintOptions
 
@@ -63,7 +63,8 @@ def serve(
         What requests have to bring, as Authorization: Bearer KEY.
     allow_host
         Name under which the server is reached, as paint.example.org; may be given again. Without
-        any, a server at another address than this computer's own answers to every name.
+        any, a server at another address than this computer's own answers to every name if it has a
+        key, else to addresses in numbers alone.
     max_bytes
         Of a photo's file.
     max_pixels
@@ -115,11 +116,14 @@ def serve(
         raise MissingExtraError(
             f"serving needs {error.name}; run pip install 'pleinair[serve]' first."
         ) from error
-    logging.basicConfig(level=logging.WARNING, format="pleinair: %(message)s")
+    _log()
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is no news
     at_hand(painter)
     private = _is_loopback(host)
-    hosts = (*guard.LOOPBACK, *allow_host) if private or allow_host else guard.ANY
+    if private or allow_host:
+        hosts = (*guard.LOOPBACK, *allow_host)
+    else:
+        hosts = guard.ANY if key is not None else (*guard.NUMBERS, host)
     app = web.make_app(painter, limits, painters=painters, key=key, hosts=hosts, options=options)
     at = listening.bound(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -128,7 +132,7 @@ def serve(
         say(f"warning: whoever reaches {address} may paint; --key asks them for a key.")
 
     def told() -> None:
-        print(address, flush=True)
+        give(address)
         if open_page:
             webbrowser.open(address if key is None else f"{address}#key={key}")
 
@@ -140,6 +144,18 @@ def serve(
         # A painting at work cannot be stopped; nothing of it is on the disk.
         leave_at_once(0 if whole else 130)
     return 0
+
+
+def _log() -> None:
+    """Have what goes wrong told on stderr."""
+
+    class Shown(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return shown(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Shown("pleinair: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _is_loopback(host: str) -> bool:

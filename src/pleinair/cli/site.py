@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
-from pleinair.cli.terminal import say
+from pleinair.cli.terminal import give, say
 from pleinair.settings import PAINT
 
 
@@ -40,7 +40,7 @@ def site(
     for painter in chosen:
         at_hand(painter)
     names = sites.write(out, chosen, runtime=runtime, cache=cache, force=force, told=_told)
-    print(out)
+    give(out)
     say(f"{len(names)} files; upload the folder, or look: python -m http.server -d {out}")
     return 0
 

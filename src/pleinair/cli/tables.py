@@ -9,6 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from pleinair.cli.terminal import shown
+
 _LEAST_NAME = 20  # characters of names that are always left room
 
 
@@ -65,5 +67,5 @@ def _table(
         table.add_column(column.title, justify="right", min_width=column.wide(between))
     rows = zip(*(column.texts(between) for column in columns), strict=True)
     for name, row in zip(names, rows, strict=True):
-        table.add_row(Text(name), *(Text(cell, no_wrap=True) for cell in row))
+        table.add_row(Text(shown(name)), *(Text(cell, no_wrap=True) for cell in row))
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -15,9 +16,28 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 
+# What steers a terminal, and what turns the direction of what it shows. Lines and tabs stay.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    """Text in which others have a say, as by names of files, with nothing a terminal would obey."""
+    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def say(text: str) -> None:
     """Tell the user something: on stderr, since stdout is for data."""
-    print(text, file=sys.stderr)
+    print(shown(text), file=sys.stderr)
+
+
+def say_above(progress: Progress, text: str) -> None:
+    """Tell the user something while a bar is drawn."""
+    progress.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def give(result: object) -> None:
+    """Print a result: as it is for a program, and for a terminal what it would not obey."""
+    print(shown(str(result)) if sys.stdout.isatty() else result, flush=True)
 
 
 def progress_bar(*more: ProgressColumn, quiet: bool = False) -> Progress:
@@ -45,7 +65,7 @@ def told_to(progress: Progress) -> Callable[[float, int, str], None]:
 
     def told(done: float, total: int, name: str) -> None:
         count = f"{int(done):,} of {total:,}"
-        progress.update(task, completed=done, total=total, count=count, name=name[-40:])
+        progress.update(task, completed=done, total=total, count=count, name=shown(name)[-40:])
 
     return told
 

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
-from pleinair.cli.terminal import progress_bar, say, training_room
+from pleinair.cli.terminal import (
+    give,
+    progress_bar,
+    say,
+    say_above,
+    training_room,
+)
 from pleinair.errors import PleinairError, UsageError
 from pleinair.settings import TRAIN
 
@@ -94,7 +100,7 @@ def train(
 
     chosen = load_recipe(recipe or TRAIN.recipe)
     if dry_run:
-        print(json.dumps(recipe_to_dict(chosen), indent=2))
+        give(json.dumps(recipe_to_dict(chosen), indent=2))
         return 0
     _check_limits(steps, epochs, minutes)
     numbers = {
@@ -169,13 +175,13 @@ def _run(plan: Plan, resume: bool) -> int:
         say(f"stopped at step {outcome.step}; go on with: pleinair train --resume {outcome.run}")
         if not outcome.begun:
             say(outcome.verdict)
-        print(outcome.run)
+        give(outcome.run)
         return 0
     say(f"finished at step {outcome.step}. {outcome.verdict}")
     painter = _export(outcome.run)
     if painter is not None and outcome.begun:
         say(f"Paint with it: pleinair paint PHOTO --painter {painter}")
-    print(outcome.run)
+    give(outcome.run)
     return 0
 
 
@@ -236,4 +242,4 @@ class _Bar:
             self.told = now
 
     def note(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say_above(self.bar, text)

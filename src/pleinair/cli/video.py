@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import look_of, size_of
-from pleinair.cli.terminal import progress_bar, say
+from pleinair.cli.terminal import give, progress_bar, say, say_above
 from pleinair.errors import OutputError, PleinairError, UsageError
 from pleinair.settings import PAINT, VIDEO, Look
 
@@ -117,7 +117,7 @@ def _paint(brush: Any, clip: Path, target: Path, options: dict[str, Any]) -> Non
             progress.update(task, completed=done, total=total, pace=pace)
 
         def warn(sentence: str) -> None:
-            progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            say_above(progress, sentence)
 
         try:
             film = paint_video(brush, clip, target, told=told, warn=warn, **options)
@@ -127,7 +127,7 @@ def _paint(brush: Any, clip: Path, target: Path, options: dict[str, Any]) -> Non
             raise
     if film.resumed:
         say(f"went on after {film.resumed:,} frames of an earlier run.")
-    print(film.path, flush=True)
+    give(film.path)
 
 
 def _targets(clips: list[Path], out: str | None, painter: str) -> list[Path]:

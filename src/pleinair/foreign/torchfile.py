@@ -92,6 +92,11 @@ def _check_zip(path: Path) -> None:
             f"{path} is a TorchScript program; give its weights, saved with "
             "torch.save(network.state_dict(), ...), or an .onnx file."
         )
+    check_members(members, path)
+
+
+def check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
+    """Raise PainterError for members that torch.save never writes, and that could do harm."""
     for member in members:
         name = PurePosixPath(member.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
