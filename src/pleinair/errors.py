@@ -20,8 +20,6 @@ import re
 
 # Where str.splitlines parts lines.
 _ENDS = re.compile("[\\n\\v\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029]")
-    "[\\n\\v\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029]"
-)  # where str.splitlines parts lines
 
 
 class PleinairError(Exception):
