@@ -35,6 +35,12 @@ bench: .venv/dev
 ratios: .venv/dev
 	$(BIN)/python benchmarks/ratios.py
 
+# Every parser against bad files, FUZZ_SECONDS each; what breaks a promise stays in build/fuzz.
+.PHONY: fuzz
+FUZZ_SECONDS ?= 60
+fuzz: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
 	$(MAKE) site

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from fuzz import mending, promise
 from PIL import Image
 
 from pleinair import images, png, writing
@@ -108,45 +109,8 @@ def mutated(number: int) -> tuple[str, bytes]:
     random = np.random.default_rng(number)
     names = sorted(seeds())
     name = names[number % len(names)]
-    data = bytearray(seeds()[name])
-    # Headers say more than pixels do.
-    reach = len(data) if random.random() < 0.5 else min(len(data), 300)
-    for _ in range(int(random.integers(1, 4))):
-        at = int(random.integers(0, reach))
-        match int(random.integers(0, 8)):
-            case 0 | 1:
-                for place in random.integers(0, reach, int(random.integers(1, 12))):
-                    data[min(place, len(data) - 1)] = int(random.integers(0, 256))
-            case 2:
-                del data[max(8, at) :]
-            case 3:
-                data[at : at + 4] = random.choice(
-                    [b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4)]
-                )
-            case 4:
-                data[at : at + 4] = random.integers(0, 256, 4, np.uint8).tobytes()
-            case 5:
-                data[at:at] = data[at : at + int(random.integers(1, 200))]
-            case 6:
-                del data[at : at + int(random.integers(1, 40))]
-            case 7:
-                data[at] ^= 1 << int(random.integers(0, 8))
-        reach = max(1, min(reach, len(data)))
-    if name.startswith("png") and random.random() < 0.6:
-        data = bytearray(_summed(bytes(data)))
-    return name, bytes(data)
-
-
-def _summed(data: bytes) -> bytes:
-    """A PNG whose chunks have right checksums, so that what is in them is looked at."""
-    parts, at = [data[:8]], 8
-    while at + 12 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if at + 12 + size > len(data):
-            break
-        parts.append(png.chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + size]))
-        at += 12 + size
-    return b"".join([*parts, data[at:]])
+    data = promise.mutated(seeds()[name], random)
+    return name, mending.png_chunks(data) if random.random() < 0.6 else data
 
 
 @lru_cache(maxsize=1)

@@ -12,11 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pleinair import foreign, networks, protobuf
-from pleinair.checksums import masked_crc32c
 from pleinair.errors import MissingExtraError, PainterError
 from pleinair.foreign import table, tensorflow
 from pleinair.foreign.bundle import Bundle
 from pleinair.foreign.keras_config import Facts
+from tests.bundles import (
+    HEADER,
+    a_bundle,
+    a_graph,
+    a_table,
+    checksum_field,
+    child,
+    entry,
+    field,
+    numbers,
+    varint,
+)
 from tests.test_sources import forbid
 
 DATA = Path(__file__).parent / "data" / "keras"
@@ -122,18 +133,6 @@ def test_settings_come_from_the_metadata(saved):
     metadata.write_bytes(text.replace(b'"activation": "tanh"', b'"activation": "relu"'))
     with pytest.raises(PainterError, match="ends in 'relu', and 'tanh' is the lab's"):
         foreign.read(saved)
-
-
-def field(number, data):
-    return bytes([number << 3 | 2]) + varint(len(data)) + data
-
-
-def varint(number):
-    found = b""
-    while number > 127:
-        found += bytes([number & 127 | 128])
-        number >>= 7
-    return found + bytes([number])
 
 
 def test_settings_that_keras_kept_in_the_saved_model_before_2_5(saved):
@@ -247,52 +246,6 @@ def test_checksums_need_their_library(monkeypatch):
 # --- tables made to deceive -----------------------------------------------------------------------
 
 
-def block(content, kind=0, checksum=None):
-    end = bytes([kind])
-    checksum = masked_crc32c(content + end) if checksum is None else checksum
-    return content + end + checksum.to_bytes(4, "little")
-
-
-def entry(shared, key, value):
-    return varint(shared) + varint(len(key)) + varint(len(value)) + key + value
-
-
-PLACES = (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
-MAGIC = bytes.fromhex("57fb808b247547db")
-
-
-def a_table(content, kind=0):
-    """A file with a block of entries, every checksum true."""
-    first = block(content + PLACES, kind)
-    handle = varint(0) + varint(len(first) - 5)
-    second = block(entry(0, b"z", handle) + PLACES)
-    footer = varint(len(first) + len(second)) + varint(len(PLACES))
-    footer += varint(len(first)) + varint(len(second) - 5)
-    return first + second + block(PLACES) + footer.ljust(40, b"\0") + MAGIC
-
-
-def a_bundle(tmp_path, header, entries, data=b""):
-    content = entry(0, b"", header)
-    for key in sorted(entries):
-        content += entry(0, key, entries[key])
-    (tmp_path / "x.index").write_bytes(a_table(content))
-    (tmp_path / "x.data-00000-of-00001").write_bytes(data)
-    return tmp_path / "x"
-
-
-def numbers(**fields):
-    """A message of numbers by field: n1=..., and messages: m2=..."""
-    found = b""
-    for name, value in fields.items():
-        number = int(name[1:])
-        found += field(number, value) if name[0] == "m" else varint(number << 3) + varint(value)
-    return found
-
-
-def checksum_field(data):
-    return bytes([6 << 3 | 5]) + masked_crc32c(data).to_bytes(4, "little")
-
-
 def test_a_table_keeps_what_keys_share():
     content = entry(0, b"apple", b"1") + entry(4, b"y", b"2")
     assert table.entries(a_table(content)) == {b"apple": b"1", b"apply": b"2"}
@@ -324,9 +277,6 @@ def test_keys_that_would_unpack_to_very_much():
     grown = b"".join(entry(60_000 + n, b"a", b"") for n in range(2000))
     with pytest.raises(ValueError, match="out of order"):
         table.entries(a_table(entry(0, b"a" * 60_000, b"") + grown))
-
-
-HEADER = numbers(n1=1)
 
 
 @pytest.mark.parametrize(
@@ -369,20 +319,6 @@ def test_halves_become_floats(tmp_path):
     found = Bundle(a_bundle(tmp_path, HEADER, {b"v": message}, data)).read("v")
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, value, rtol=0.01)
-
-
-def a_graph(tmp_path, graph):
-    """A checkpoint of nothing but an object graph, its checksums true."""
-    length = varint(len(graph))
-    number = len(graph).to_bytes(4, "little")
-    mark = masked_crc32c(number).to_bytes(4, "little")
-    data = length + mark + graph
-    message = numbers(n1=7, n5=len(data)) + checksum_field(number + mark + graph)
-    return a_bundle(tmp_path, HEADER, {b"_CHECKPOINTABLE_OBJECT_GRAPH": message}, data)
-
-
-def child(number, name):
-    return field(1, numbers(n1=number) + field(2, name))
 
 
 @pytest.mark.parametrize(

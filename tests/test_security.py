@@ -103,8 +103,8 @@ NETWORK = {
     "ssl": {"download.py"},
     "huggingface_hub": {"huggingface.py"},
 }
-# pickletools lists instructions and follows none; checkpoint names an error of torch's.
-PICKLES = {"pickle": {"checkpoint.py"}, "pickletools": {"foreign/torchfile.py"}}
+# pickletools lists instructions and follows none.
+PICKLES: dict[str, set[str]] = {"pickle": set(), "pickletools": {"foreign/torchfile.py"}}
 FORBIDDEN = {"marshal", "shelve", "dill", "cloudpickle", "joblib", "dbm", "xml", "yaml", "pty"}
 
 

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -327,7 +328,7 @@ def forbid(monkeypatch, name):
 # --- parquet ----------------------------------------------------------------------------------
 
 
-def make_parquet(path, pictures, kind="struct", group=2):
+def make_parquet(path: Path, pictures: list[bytes], kind: str = "struct", group: int = 2) -> Path:
     values = [{"bytes": p, "path": f"{i}.jpg"} for i, p in enumerate(pictures)]
     schema = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     column = pa.array(values, schema) if kind == "struct" else pa.array(pictures, pa.binary())

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair.errors import PainterError
-from pleinair.protobuf import field_of, messages, repeated, text
+from pleinair.protobuf import field_of, messages, repeated, shape, text
 
 _GRAPH, _NODE, _INITIALIZER, _OUTPUT = 7, 1, 5, 12
 _TAKES, _GIVES, _KIND, _ATTRIBUTES = 1, 2, 4, 5  # of a node
@@ -124,7 +124,7 @@ def read(data: bytes) -> Graph:
         for graph in messages(view, _GRAPH):
             nodes += [_node(part) for part in messages(graph, _NODE)]
             for part in messages(graph, _INITIALIZER):
-                shapes[text(part, _TENSOR_NAME)] = list(repeated(part, 0, len(part), _DIMS))
+                shapes[text(part, _TENSOR_NAME)] = shape(part, 0, len(part), _DIMS)
     except (ValueError, IndexError) as error:
         raise PainterError(f"the graph cannot be read ({error}); get a whole copy.") from error
     return Graph(nodes, shapes)

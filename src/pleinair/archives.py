@@ -13,18 +13,32 @@ from typing import IO
 from pleinair.errors import DataError, ImageError, OutputError
 from pleinair.settings import DATA
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python without it says so when such a member is read
+    LZMAError = RuntimeError  # type: ignore[misc,assignment]
+
 _CHUNK = 2**20
 
 # What zipfile raises while a member is read: a damaged stream, or one that it cannot unpack.
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
+    LZMAError,
     OSError,
     EOFError,
     ValueError,
     NotImplementedError,
     RuntimeError,
 )
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file ends as a zip file does, a broken one included."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one of several disks, in its own words
+        return True
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pleinair import metrics
+from pleinair import metrics, parsing
 from pleinair.errors import DataError
 
 KIND = "pleinair votes"
@@ -93,7 +92,7 @@ def _duel(
 
 def _read(path: Path) -> tuple[str, str, list[dict[str, str]]]:
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = parsing.json_of(path.read_bytes())
         if content["kind"] != KIND:
             raise ValueError(content["kind"])
         ballot, voter = str(content["ballot"]), str(content["voter"])

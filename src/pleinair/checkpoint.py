@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from torch import nn
 
 from pleinair import files
 from pleinair.config import Recipe, pictures_a_step
-from pleinair.errors import CheckpointError, PainterError, RecipeError
+from pleinair.errors import CheckpointError, PainterError
 from pleinair.foreign import torchfile
 from pleinair.networks import (
     Discriminator,
@@ -135,21 +135,17 @@ def load(path: Path) -> tuple[Recipe, dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             torchfile.check_members(archive.infolist(), path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what damage looks like
+            state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             raise CheckpointError(f"{path} is not a checkpoint of this version of pleinair.")
         return recipe_from_dict(state.pop("recipe")), state
+    except CheckpointError:
+        raise
     except PainterError as error:
         raise CheckpointError(str(error)) from error
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        KeyError,
-        RecipeError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
+    except Exception as error:  # what a damaged file brings about has no common root
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint ({_reason(error)}); take another."
         ) from error

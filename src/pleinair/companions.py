@@ -207,7 +207,13 @@ def _plain(data: bytes, name: str) -> str:
     text = data.decode("utf-8", "replace")
     if name in ("ass", "ssa"):
         text = text.split(",", 8)[-1]
-        text = re.sub(r"\{[^}]*\}", "", text).replace("\\N", "\n").replace("\\n", "\n")
+        # Behind the last } no { ends; looking for its end from each would take hours.
+        styled, end, rest = text.rpartition("}")
+        text = (
+            (re.sub(r"\{[^}]*\}", "", styled + end) + rest)
+            .replace("\\N", "\n")
+            .replace("\\n", "\n")
+        )
     return text.strip("\r\n\0")
 
 

@@ -12,7 +12,7 @@ import urllib.parse
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pleinair import archives, files, sources
+from pleinair import archives, files, parsing, sources
 from pleinair.download import Progress, fetch, silent
 from pleinair.errors import DataError, OutputError, UsageError
 
@@ -161,7 +161,7 @@ def kaggle_headers(
         folder = Path(known["KAGGLE_CONFIG_DIR"]) if "KAGGLE_CONFIG_DIR" in known else None
         path = (folder or (home or Path.home()) / ".kaggle") / "kaggle.json"
         try:
-            token = json.loads(path.read_text(encoding="utf-8"))
+            token = parsing.json_of(path.read_bytes())
             user, key = str(token["username"]), str(token["key"])
         except FileNotFoundError:
             raise UsageError(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pleinair import files
+from pleinair import files, parsing
 from pleinair.errors import DataError, OutputError
 from pleinair.settings import DATA
 
@@ -204,8 +204,8 @@ class _Download:
             raise _Retry(f"the connection broke ({error or type(error).__name__})") from error
 
     def _part_to_go_on_with(self) -> tuple[int, str | None]:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            kept = json.loads(self.note.read_text(encoding="utf-8"))
+        with contextlib.suppress(OSError, ValueError):
+            kept = parsing.object_of(self.note.read_bytes())
             if kept.get("url") == self.url and isinstance(kept.get("validator"), str):
                 return self.done(), kept["validator"]
         return 0, None

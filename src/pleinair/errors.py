@@ -16,9 +16,19 @@ PleinairError
 A message says what was found, what was expected and what to do, in one sentence.
 """
 
+import re
+
+# Where str.splitlines parts lines.
+_ENDS = re.compile("[\\n\\v\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029]")
+
 
 class PleinairError(Exception):
     """Root of the tree: the command line turns it into one line and exit code 1."""
+
+    def __str__(self) -> str:
+        # Names out of files and archives stand in sentences as they are; what a terminal would
+        # obey in them, the command line shows in other signs.
+        return _ENDS.sub(lambda found: ascii(found[0])[1:-1], super().__str__())
 
 
 class UsageError(PleinairError):

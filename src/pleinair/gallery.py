@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import __version__, appearance, files, hub, images, metrics, sources
+from pleinair import __version__, appearance, files, hub, images, metrics, parsing, sources
 from pleinair.errors import DataError, ImageError
 from pleinair.images import Pixels
 from pleinair.metrics import Maps
@@ -280,8 +280,7 @@ class Gallery:
             return None
         path = self.cache / f"{key}.npz"
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = parsing.arrays_of(path.read_bytes())
             if _is_whole(arrays):
                 return arrays
         except FileNotFoundError:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pleinair import files
+from pleinair import files, parsing
 from pleinair.errors import OutputError
 
 try:
@@ -166,12 +166,12 @@ def _line(entry: Entry) -> str:
 
 def _entry(line: bytes) -> Entry | None:
     try:
-        values = json.loads(line.decode("utf-8", "surrogateescape"))
+        found = parsing.object_of(line.decode("utf-8", "surrogateescape"))
+        values: dict[str, Any] = {name: found.get(name) for name in _TYPES}
+        if any(type(values[name]) is not kind for name, kind in _TYPES.items()):
+            return None
+        # Half of a pair that JSON can spell and no file can hold.
+        json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except ValueError:
-        return None
-    if not isinstance(values, dict):
-        return None
-    values = {name: values.get(name) for name in _TYPES}
-    if any(type(values[name]) is not kind for name, kind in _TYPES.items()):
         return None
     return Entry(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files, images, metrics
+from pleinair import files, images, metrics, parsing
 from pleinair.images import Batch, Pixels
 
 Engine = Callable[[Batch], Batch]
@@ -194,14 +195,13 @@ def append_history(path: Path, line: dict[str, Any]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; a line that a kill cut short is left out."""
+    """All whole lines; one that a kill cut short, or a disk damaged, is left out."""
     lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                continue
+    for text in path.read_bytes().splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            line = parsing.object_of(text)
+            if type(line.get("step")) is int:
+                lines.append(line)
     return lines
 
 

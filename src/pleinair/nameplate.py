@@ -6,13 +6,13 @@ Of ModelProto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) the graph
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pleinair import parsing
 from pleinair.errors import PainterError
-from pleinair.protobuf import field_of, fields, messages, numbers, repeated
+from pleinair.protobuf import field_of, fields, messages, numbers, shape
 
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
 _NODE, _INITIALIZER, _DIMS, _DATA_TYPE, _NAME = 1, 5, 1, 2, 8
@@ -60,10 +60,9 @@ def read(path: Path) -> dict[str, str]:
 def part(told: dict[str, str], key: str) -> dict[str, Any]:
     """The `spec` or the `card` in what a model says of itself; empty where it says none."""
     try:
-        found = json.loads(told.get(key, "{}"))
+        return parsing.object_of(told.get(key, "{}"))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def metadata(data: bytes) -> dict[str, str]:
@@ -110,7 +109,7 @@ def parameters(data: bytes) -> int:
 
 
 def _weights_of(view: memoryview, start: int, end: int, ours: bool) -> int:
-    sides = list(repeated(view, start, end, _DIMS))
+    sides = shape(view, start, end, _DIMS)
     name = b"".join(messages(view[start:end], _NAME))
     kind = numbers(view[start:end]).get(_DATA_TYPE, 0)
     named = b"." in name and not name.endswith(_SCALES) if ours else name != b"given_statistics"

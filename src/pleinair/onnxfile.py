@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair.errors import PainterError
-from pleinair.protobuf import fields, repeated
+from pleinair.protobuf import fields, shape
 from pleinair.settings import IMPORT
 
 _GRAPH, _INITIALIZER, _NAME, _RAW_DATA = 7, 5, 8, 9
@@ -60,7 +60,7 @@ def _check_tensor(data: memoryview, start: int, end: int, name: str) -> None:
                 f"{name} keeps weights in another file, which is not opened; give a file that "
                 "holds all of them (onnx.save without external data)."
             )
-    size = math.prod(repeated(data, start, end, _DIMS))
+    size = math.prod(shape(data, start, end, _DIMS))
     if size > IMPORT.most_weights:
         raise PainterError(
             f"{name} has an array of {size:,} numbers, where painters have at most "

@@ -20,6 +20,7 @@ from pleinair import (
     images,
     memory,
     nameplate,
+    parsing,
     runtime,
     strangers,
 )
@@ -37,7 +38,7 @@ from pleinair.errors import OutputError, PainterError, RecipeError
 from pleinair.images import Picture
 from pleinair.nameplate import Words
 from pleinair.ranges import Values
-from pleinair.recipes import spec_from_dict
+from pleinair.recipes import spec_from_text
 from pleinair.runtime import Engine, Measuring
 from pleinair.settings import LOOK, PAINT, PIXEL_CONTRACT, Look
 
@@ -106,13 +107,13 @@ class Painter:
         engine, metadata = runtime.opened(data, name, threads, device)
         spec: Spec | AnySpec
         try:
-            card = json.loads(metadata.get("card", "{}"))
+            card = parsing.object_of(metadata.get("card", "{}"))
             if "spec" not in metadata:
                 imported = metadata.get("pixels") == PIXEL_CONTRACT
                 stranger = strangers.known(engine, name, "-1..1" if imported else values)
                 return cls(stranger, stranger.spec, card, memory)
-            spec = spec_from_dict(json.loads(metadata["spec"]))
-        except (KeyError, ValueError, AttributeError, RecipeError) as error:
+            spec = spec_from_text(metadata["spec"])
+        except (KeyError, ValueError, RecipeError) as error:
             raise PainterError(
                 f"{name} does not say rightly which network it holds; give a file that "
                 "`pleinair export` wrote."

@@ -50,6 +50,8 @@ class ParquetPictures:
                     sizes = [
                         file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)
                     ]
+                    if sum(sizes) > path.stat().st_size:  # no picture takes less than a byte
+                        raise ValueError(f"it claims {sum(sizes):,} rows")
             except _BROKEN as error:
                 raise _damaged(path, error) from error
             rows = [(path, group, row) for group, size in enumerate(sizes) for row in range(size)]
@@ -75,9 +77,9 @@ class ParquetPictures:
                 f"{name} is damaged or cut short ({_line(error)}); get a whole copy."
             ) from error
         data = value.get("bytes") if isinstance(value, dict) else value
-        if not data:
+        if not isinstance(data, bytes) or not data:
             raise ImageError(f"{name} holds no bytes of a picture; store pictures in the shard.")
-        return bytes(data)
+        return data
 
     def _group(self, path: Path, group: int) -> Any:
         key = (path, group)
@@ -100,7 +102,7 @@ def _check_schema(schema: Any, path: Path) -> None:
             "encoded pictures."
         )
     kind = str(schema.field(COLUMN).type)
-    if kind not in ("binary", "large_binary") and "bytes: " not in kind:
+    if not re.search(r"^(large_)?binary$|\bbytes: (large_)?binary\b", kind):
         raise DataError(
             f"{path} has {kind} in its column {COLUMN}; it must hold encoded pictures, as bytes "
             "or as {bytes, path}."

@@ -5,8 +5,10 @@ https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
+_MOST_SIDES = 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -63,6 +65,14 @@ def repeated(data: memoryview, start: int, end: int, number: int) -> Iterator[in
             while first < last:
                 value, first = varint(data, first)
                 yield value
+
+
+def shape(data: memoryview, start: int, end: int, number: int) -> list[int]:
+    """The same as the sides of an array. Raises ValueError, also for more than any array has."""
+    found = list(itertools.islice(repeated(data, start, end, number), _MOST_SIDES + 1))
+    if len(found) > _MOST_SIDES:  # whose product alone would take hours
+        raise ValueError(f"an array of more than {_MOST_SIDES} dimensions")
+    return found
 
 
 def field_of(number: int, content: bytes) -> bytes:

@@ -320,13 +320,20 @@ def check_size(image: Image.Image, name: str) -> None:
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     # Pillow clips these modes at 255 on conversion; 16-bit files fill 0 to 65535, floats 0 to 1.
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    most = values.max(initial=0.0)
+    # Some rows at a time: numbers of 64 bits of a whole large picture would take gigabytes.
+    values = np.asarray(image)
+    rows = max(1, 2**20 // image.width)
+    parts = [slice(top, top + rows) for top in range(0, image.height, rows)]
+    most = max(np.nan_to_num(values[part].astype(np.float64)).max(initial=0.0) for part in parts)
     if most > 65_535:
         raise ImageError(f"a picture with values up to {most:g}; give 8 or 16 bits a channel.")
     full = 65_535.0 if image.mode.startswith("I;16") or most > 255.0 else 255.0
-    scaled = values / (1.0 if image.mode == "F" and most <= 1.0 else full) * 255.0
-    return Image.fromarray(np.nan_to_num(scaled).round().clip(0, 255).astype(np.uint8))
+    full = 1.0 if image.mode == "F" and most <= 1.0 else full
+    eight = np.empty(values.shape, np.uint8)
+    for part in parts:
+        scaled = np.nan_to_num(values[part].astype(np.float64)) / full * 255.0
+        eight[part] = np.nan_to_num(scaled).round().clip(0, 255)
+    return Image.fromarray(eight)
 
 
 # --- how a file was encoded -----------------------------------------------------------------

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
+import math
+import reprlib
 import types
 import typing
 from pathlib import Path
 from typing import Any, Literal
 
+from pleinair import parsing
 from pleinair.config import RECIPES, SPEC_KINDS, PatchSpec, Recipe, Spec, size_multiple
 from pleinair.errors import RecipeError
+
+_MOST = 2**62  # of whole numbers; computing goes on in 64 bits
+# What a network can be built of, and no more than machines can: files of strangers say it, too.
+_SIZES = {
+    ("", "channels"): (1, 2**12),
+    ("", "half_channels"): (1, 2**12),
+    ("", "detail_channels"): (1, 2**12),
+    ("patch", "detail_channels"): (0, 2**12),
+    ("", "blocks"): (0, 2**8),
+    ("", "depth"): (2, 16),
+    ("", "layers"): (0, 16),
+    ("", "scales"): (1, 8),
+}
 
 
 def spec_name(spec: Spec) -> str:
@@ -28,9 +43,25 @@ def spec_from_dict(values: dict[str, Any]) -> Spec:
     """The inverse of `spec_to_dict`. Raises RecipeError for an unknown kind or field."""
     rest = dict(values)
     kind = rest.pop("kind", None)
-    if kind not in SPEC_KINDS:
-        raise RecipeError(f"network kind {kind!r} is unknown; use one of {_listed(SPEC_KINDS)}.")
-    return typing.cast(Spec, _checked(SPEC_KINDS[kind], rest, f"{kind} network"))
+    if not isinstance(kind, str) or kind not in SPEC_KINDS:
+        raise RecipeError(
+            f"network kind {_shown(kind)} is unknown; use one of {_listed(SPEC_KINDS)}."
+        )
+    spec = typing.cast(Spec, _checked(SPEC_KINDS[kind], rest, f"{kind} network"))
+    for key, value in vars(spec).items():
+        least, most = _SIZES.get((kind, key), _SIZES.get(("", key), (-_MOST, _MOST)))
+        if type(value) is int and not least <= value <= most:
+            raise RecipeError(f"{kind} network: {key} = {value} must be from {least} to {most}.")
+    return spec
+
+
+def spec_from_text(text: str) -> Spec:
+    """A spec as files of weights keep it, in JSON. Raises RecipeError."""
+    try:
+        values = parsing.object_of(text)
+    except ValueError as error:
+        raise RecipeError(f"a network's spec cannot be read ({error}).") from error
+    return spec_from_dict(values)
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -63,17 +94,17 @@ def load_recipe(name_or_file: str) -> Recipe:
             f"recipe {name_or_file!r} is unknown; use {_listed(RECIPES)} or a .toml file."
         )
     try:
-        changes = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        changes = parsing.toml_of(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise RecipeError(f"recipe file {path} cannot be read ({error}).") from error
     base = changes.pop("base", "light")
-    if base not in RECIPES:
-        raise RecipeError(f"{path}: base {base!r} is unknown; use {_listed(RECIPES)}.")
+    if not isinstance(base, str) or base not in RECIPES:
+        raise RecipeError(f"{path}: base {_shown(base)} is unknown; use {_listed(RECIPES)}.")
     values = recipe_to_dict(RECIPES[base])
     for part in ("generator", "discriminator"):
         table = changes.pop(part, {})
         if not isinstance(table, dict):
-            raise RecipeError(f"{path}: {part} must be a table of settings, not {table!r}.")
+            raise RecipeError(f"{path}: {part} must be a table of settings, not {_shown(table)}.")
         same_kind = table.get("kind", values[part]["kind"]) == values[part]["kind"]
         values[part] = {**(values[part] if same_kind else {}), **table}
     return recipe_from_dict({**values, "name": path.stem, **changes})
@@ -85,7 +116,7 @@ def _checked(cls: type[Any], values: dict[str, Any], what: str) -> Any:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
             use = f"did you mean {near[0]}?" if near else f"use one of {_listed(fields)}."
-            raise RecipeError(f"{what} has no setting {key!r}; {use}")
+            raise RecipeError(f"{what} has no setting {_shown(key)}; {use}")
     hints = typing.get_type_hints(cls)
     converted = {key: _converted(value, hints[key], key) for key, value in values.items()}
     try:
@@ -98,18 +129,30 @@ def _converted(value: Any, hint: Any, key: str) -> Any:
     if typing.get_origin(hint) is Literal:
         if value not in typing.get_args(hint):
             choices = _listed(typing.get_args(hint))
-            raise RecipeError(f"{key} = {value!r} is not known; use one of {choices}.")
+            raise RecipeError(f"{key} = {_shown(value)} is not known; use one of {choices}.")
         return value
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if all(dataclasses.is_dataclass(kind) for kind in kinds):
         if type(value) not in kinds:
-            raise RecipeError(f"{key} must be a table that names a network, not {value!r}.")
+            raise RecipeError(f"{key} must be a table that names a network, not {_shown(value)}.")
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int and not -_MOST <= value <= _MOST:
+        raise RecipeError(f"{key} = {_shown(value)} is too large a number.")
+    if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise RecipeError(f"{key} = {value!r} must be of type {hint.__name__}.")
+        raise RecipeError(f"{key} = {_shown(value)} must be of type {hint.__name__}.")
+    if hint is float and not math.isfinite(value):
+        raise RecipeError(f"{key} = {value} must be a finite number.")
     return value
+
+
+def _shown(value: object) -> str:
+    """What a file says, for a sentence: not longer than one, however long or deep it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
 
 
 def _validated(recipe: Recipe) -> Recipe:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import clips, companions
+from pleinair import clips, companions, parsing
 from pleinair.clips import Clip, Pixels, Tags, Warn
 from pleinair.companions import Span
 from pleinair.errors import OutputError, VideoError
@@ -169,10 +169,25 @@ class Piece:
 
 
 def moments(piece: Path) -> NDArray[np.int64]:
-    """Ticks of a saved piece's frames, in the order of decoding. Raises OSError."""
-    with np.load(piece) as kept:
-        times: NDArray[np.int64] = kept["pts"]
-        return times
+    """Ticks of a saved piece's frames, in the order of decoding. Raises VideoError."""
+    times: NDArray[np.int64] = _kept(piece)["pts"]
+    return times
+
+
+def _kept(piece: Path) -> dict[str, NDArray[Any]]:
+    """What `Piece.close` gave, whole."""
+    try:
+        found = parsing.arrays_of(piece.read_bytes())
+        sizes, data = found["sizes"], found["data"]
+        if sizes.min(initial=0) < 0 or int(sizes.sum()) != len(data):
+            raise ValueError("its frames do not fill it")
+        if not len(sizes) == len(found["pts"]) == len(found["keys"]):
+            raise ValueError("its frames are not all there")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VideoError(
+            f"{piece} is damaged ({error}); remove {piece.parent} and begin anew."
+        ) from error
+    return found
 
 
 def join(
@@ -271,9 +286,9 @@ def _pictures(
     lasts = dict(zip(shown.tolist(), [*np.diff(shown).tolist(), usual], strict=True))
     number = 0
     for piece in pieces:
-        with np.load(piece) as kept:
-            data, sizes, keys = kept["data"].tobytes(), kept["sizes"], kept["keys"]
-            pts = kept["pts"] - begin
+        kept = _kept(piece)
+        data, sizes, keys = kept["data"].tobytes(), kept["sizes"], kept["keys"]
+        pts = kept["pts"] - begin
         place = 0
         for size, when, key in zip(sizes.tolist(), pts.tolist(), keys.tolist(), strict=True):
             packet = av.Packet(data[place : place + size])

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pleinair import files
+from pleinair import files, parsing
 from pleinair.errors import PainterError
 from pleinair.settings import HUB
 
@@ -134,12 +133,12 @@ def parse(data: bytes, source: str, base: str = "", own: bool = False) -> dict[s
         if len(data) > HUB.registry_bytes:
             raise ValueError(f"it has {len(data):,} bytes")
         # Of the user's own the last painter may have been removed.
-        painters = tomllib.loads(data.decode("utf-8")).get("painters", {} if own else None)
+        painters = parsing.toml_of(data).get("painters", {} if own else None)
         if not isinstance(painters, dict) or not all(
             isinstance(v, dict) for v in painters.values()
         ):
             raise ValueError("it has no tables [painters.NAME]")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = " ".join(str(error).split())[:120]
         raise PainterError(
             f"{source} is no registry of painters ({reason}); give a TOML file of tables "

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pleinair import __version__, config, converting, files, hub, npm, tiling
+from pleinair import __version__, config, converting, files, hub, npm, parsing, tiling
 from pleinair.config import PainterSpec
 from pleinair.errors import OutputError, PainterError, UsageError
 from pleinair.npm import Told
@@ -272,7 +272,7 @@ def _put(content: Files, out: Path) -> None:
 
 def _listed(place: Path) -> set[str]:
     try:
-        found = json.loads((place / MARK).read_text(encoding="utf-8"))
+        found = parsing.json_of((place / MARK).read_bytes())
         return {MARK, *map(str, found["files"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {MARK}

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, final
 
-from pleinair import archives, parquet, tfrecord
+from pleinair import archives, parquet, parsing, tfrecord
 from pleinair.errors import DataError
 from pleinair.settings import DATA, MANIFEST_SUFFIXES, PICTURE_SUFFIXES
 
@@ -66,7 +65,7 @@ def open_source(place: Path) -> Source:
             f"{place} cannot be read ({error.strerror or error}); check its permissions."
         ) from error
     if archive != place or head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        if not zipfile.is_zipfile(archive) and not head.startswith(b"PK"):
+        if not archives.is_zip(archive) and not head.startswith(b"PK"):
             raise DataError(f"{archive} is not a folder nor a zip file, so {place} is not in it.")
         inside = place.relative_to(archive).as_posix()
         return _open_zip(place, archive, "" if inside == "." else inside)
@@ -151,7 +150,7 @@ def _open_folder(place: Path) -> Source:
     if shards := [name for name in seen if name.lower().endswith(".parquet")]:
         return parquet.ParquetPictures(place, [(name, place / name) for name in shards])
     for name in seen:
-        if zipfile.is_zipfile(place / name):
+        if archives.is_zip(place / name):
             raise DataError(f"{place} holds no picture but an archive; name {place / name}.")
     raise DataError(f"{place} holds no picture; put JPEG, PNG or WebP files there.")
 
@@ -318,7 +317,7 @@ def _rows(place: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if place.suffix.lower() == ".jsonl":
                 for number, line in enumerate(file, 1):
                     if line.strip():
-                        row = json.loads(line)
+                        row = parsing.json_of(line)
                         if not isinstance(row, dict):
                             raise DataError(f"{place}, row {number}, is no JSON object.")
                         yield number, {k: "" if v is None else str(v) for k, v in row.items()}

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pleinair import converting, download, files, huggingface, places, registry
+from pleinair import converting, download, files, huggingface, parsing, places, registry
 from pleinair.download import Progress, silent
 from pleinair.errors import DataError, MissingExtraError, PainterError, PleinairError
 from pleinair.registry import Entry
@@ -56,7 +56,7 @@ def find(entry: Entry) -> Path | None:
     folder = _folder(sha256)
     path = folder / f"{entry.name}.onnx"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
+        kept = parsing.json_of((folder / "kept.json").read_bytes())
         # A disk that was full, or lost power, may have cut it.
         if kept["bytes"][entry.name] == path.stat().st_size:
             return path
@@ -245,7 +245,7 @@ def _put(entry: Entry, sha256: str, painter: bytes) -> Path:
     path, note = folder / f"{entry.name}.onnx", folder / "kept.json"
     sizes: dict[str, int] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        sizes = dict(json.loads(note.read_text(encoding="utf-8"))["bytes"])
+        sizes = dict(parsing.json_of(note.read_bytes())["bytes"])
     sizes[entry.name] = len(painter)
     with files.writing(path, places.CACHE_ADVICE):
         files.write_bytes(path, painter)
@@ -342,7 +342,7 @@ def _lock_of(url: str) -> Lock | None:
 
 def _read_lock(path: Path) -> Lock | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
-        lock = Lock(**json.loads(path.read_text(encoding="utf-8")))
+        lock = Lock(**parsing.json_of(path.read_bytes()))
         if re.fullmatch("[0-9a-f]{64}", lock.sha256):
             return lock
     return None

@@ -100,13 +100,18 @@ class _Reader:
         entries = min(self._number("Q" if self.big else "H", count), 65_535)
         raw = self._bytes(offset + head, entries * each)
         tags: Tags = {}
+        followed: set[int] = set()
         for start in range(0, len(raw) - each + 1, each):
             entry = raw[start : start + each]
             number, kind = struct.unpack(self.order + "HH", entry[:4])
+            if number in tags or number in followed:
+                continue
+            if number in _WITHIN:  # once: thousands of these would be thousands of thousands within
+                followed.add(number)
             values = self._number("Q" if self.big else "I", entry[4:-inline])
             tag = self._tag(number, kind, values, entry[-inline:], deeper)
             if tag is not None:
-                tags.setdefault(number, tag)
+                tags[number] = tag
         return tags
 
     def _tag(self, number: int, kind: int, count: int, value: bytes, deeper: int) -> Tag | None:

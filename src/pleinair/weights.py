@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files, identify, nameplate, onnxfile
+from pleinair import files, identify, nameplate, onnxfile, parsing
 from pleinair.config import Spec
 from pleinair.errors import MissingExtraError, PainterError, RecipeError
-from pleinair.recipes import spec_from_dict, spec_to_dict
+from pleinair.recipes import spec_from_text, spec_to_dict
 from pleinair.settings import PIXEL_CONTRACT
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -121,9 +121,9 @@ def tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
 def of_ours(path: Path, metadata: dict[str, str], arrays: Arrays) -> Weights:
     """Weights by what a file of ours says. Raises PainterError for a file of others."""
     try:
-        spec = spec_from_dict(json.loads(metadata["spec"]))
-        card = json.loads(metadata["card"])
-    except (KeyError, json.JSONDecodeError, RecipeError, AttributeError) as error:
+        spec = spec_from_text(metadata["spec"])
+        card = parsing.object_of(metadata["card"])
+    except (KeyError, ValueError, RecipeError) as error:
         raise PainterError(
             f"{path} does not say which network it holds; give a file that pleinair wrote."
         ) from error

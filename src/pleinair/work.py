@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleinair import files, reels
+from pleinair import files, parsing, reels
 from pleinair.clips import Clip
 from pleinair.errors import OutputError
 from pleinair.reels import Coding, Piece
@@ -58,7 +57,10 @@ class Work:
 
     def pieces(self) -> list[Path]:
         """Whole pieces in order."""
-        return [self.folder / f"{number:06}.npz" for number in range(self._count)]
+        return [self._piece(number) for number in range(self._count)]
+
+    def _piece(self, number: int) -> Path:
+        return self.folder / f"{number:06}.npz"
 
     def ticks(self, begin: int) -> int:
         """From the film's beginning to the end of its last frame."""
@@ -74,7 +76,7 @@ class Work:
 
     def save(self, piece: Piece, steady: Steadiness, frames: int, last: int) -> None:
         """Keep a piece and all that the next one depends on. Raises OSError."""
-        with files.replacing(self.folder / f"{self._count:06}.npz") as file:
+        with files.replacing(self._piece(self._count)) as file:
             file.write(_packed(piece.close()))
         self._count += 1
         self.frames += frames
@@ -99,15 +101,17 @@ class Work:
         if not state.exists():
             return
         try:
-            with state.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                self._count, self.frames = int(kept["count"]), int(kept["frames"])
-                self._last = int(kept["last"])
-                self._state = {
-                    name.removeprefix("steady-"): kept[name]
-                    for name in kept.files
-                    if name.startswith("steady-")
-                }
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            kept = parsing.arrays_of(state.read_bytes())
+            counts = (int(kept[name].item()) for name in ("count", "frames", "last"))
+            self._count, self.frames, self._last = counts
+            if self._count < 1 or not self._piece(self._count - 1).exists():
+                raise ValueError("its pieces are not there")
+            self._state = {
+                name.removeprefix("steady-"): values
+                for name, values in kept.items()
+                if name.startswith("steady-")
+            }
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise OutputError(
                 f"{state} is damaged ({error}); remove {self.folder} and begin anew."
             ) from error
@@ -135,13 +139,13 @@ def _same(record: Path, wanted: str) -> bool:
 
 def _differing(record: Path, settings: dict[str, Any]) -> str:
     try:
-        before = json.loads(record.read_text(encoding="utf-8"))
+        before = parsing.object_of(record.read_bytes())
         return ", ".join(
             f"{name}: {before.get(name)}, now {value}"
             for name, value in settings.items()
             if before.get(name) != value
         )
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return "its settings cannot be read"
 
 

@@ -95,7 +95,10 @@ class Bundle:
         data = self._bytes(key, entry)
         if masked_crc32c(data) != entry.checksum:
             raise self._damaged(key, "it does not match its checksum")
-        array: NDArray[np.generic] = np.frombuffer(data, kind).reshape(entry.shape)
+        try:
+            array: NDArray[np.generic] = np.frombuffer(data, kind).reshape(entry.shape)
+        except (ValueError, OverflowError) as error:  # no number at all, and sides without end
+            raise self._damaged(key, f"no array is {list(entry.shape)}") from error
         if entry.kind == _BFLOAT16:
             return (array.astype(np.uint32) << 16).view(np.float32)
         return array

@@ -145,7 +145,7 @@ class _File:
         """Turns what is wrong into the sentence for it."""
         try:
             yield
-        except (ValueError, IndexError, struct.error, RecursionError) as error:
+        except (ValueError, IndexError, OverflowError, struct.error, RecursionError) as error:
             raise PainterError(
                 f"{self._name} is damaged, or not as Keras writes it ({error}); get a whole copy, "
                 "or save it again with Keras."
@@ -202,6 +202,9 @@ class _File:
             end = names.find(b"\0", offset)
             if offset >= len(names) or end < 0:
                 raise ValueError("a name lies outside of its heap")
+            self._text += end - offset  # names may overlap, so that few bytes can be many
+            if self._text > _MAX_TEXT:
+                raise ValueError(f"more than {_MAX_TEXT:,} bytes of names")
             name = names[offset:end].decode()
             if kind == 2 or address == _NOWHERE:
                 raise ValueError(f"{quoted(name)} is a link to another place")

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pleinair import parsing
+
 _MODELS = ("Functional", "Model", "Sequential")
 _NORMS = ("InstanceNormalization", "GroupNormalization")
 _ASLEEP = ("Dropout", "SpatialDropout2D", "GaussianNoise", "Identity")  # when a picture is painted
@@ -43,10 +45,7 @@ class _Op:
 
 def parse(text: str | bytes) -> Any:
     """JSON as data. Raises ValueError."""
-    try:
-        return json.loads(text, object_hook=_plain)
-    except RecursionError as error:
-        raise ValueError("its configuration is nested too deeply") from error
+    return parsing.json_of(text, _plain)
 
 
 def _plain(value: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pleinair import archives
 from pleinair.errors import MissingExtraError, PainterError
 from pleinair.foreign import Found
 from pleinair.foreign.published import generators
@@ -73,7 +74,7 @@ def _names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except archives.BROKEN:
         return []
 
 
@@ -82,7 +83,7 @@ def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except archives.BROKEN as error:
         raise PainterError(
             f"{path} is cut short or damaged ({error}); get a whole copy."
         ) from error
@@ -148,7 +149,7 @@ def _check_names(path: Path) -> None:
             if archive.getinfo(name).file_size > IMPORT.header_bytes:
                 return
             steps = list(pickletools.genops(archive.read(name)))
-    except (OSError, zipfile.BadZipFile, ValueError, StopIteration):
+    except (*archives.BROKEN, StopIteration):
         return  # of a kind before zip files, or damaged, which torch says
     names = [one for _, one, _ in steps if isinstance(one, str) and one.endswith(".weight")]
     if names and not any(one.endswith(_GENERATORS) for one in names):
