@@ -1,0 +1,80 @@
+"""`pleinair paint --cluster`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pleinair.cli.terminal import painting_bar, say, say_above, told_to
+from pleinair.errors import UsageError
+from pleinair.settings import Look, PaintOptions
+
+if TYPE_CHECKING:
+    from pleinair.crew import Outcome
+
+_TOLD = 20  # failures that are told one by one; the manifest has all of them
+
+
+def paint_cluster(
+    places: list[str],
+    out: str | None,
+    painter: str,
+    look: Look,
+    options: PaintOptions,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    """Paint folders and addresses with many workers; the command's exit code."""
+    if out is None:
+        raise UsageError("--cluster paints into a place of its own; name it with -o.")
+    from pleinair.scale import paint_library
+
+    counts: Counter[str] = Counter()
+    began = time.monotonic()
+    try:
+        with painting_bar() as progress:
+            made = paint_library(
+                painter,
+                places,
+                out,
+                look=look,
+                workers=workers,
+                told=told_to(progress),
+                options=options,
+            )
+            with contextlib.closing(made):
+                for outcome in made:
+                    counts[outcome.status] += 1
+                    if outcome.error and counts["failed"] <= _TOLD:
+                        say_above(progress, f"pleinair: {outcome.error}")
+                    if outcome.note:
+                        say_above(progress, f"{outcome.photo}: {outcome.note}")
+                    if as_json:
+                        print(json.dumps(_record(outcome)), flush=True)
+                    elif outcome.status == "painted":
+                        print(outcome.painting, flush=True)
+    finally:
+        _sum_up(counts, as_json, time.monotonic() - began)
+    return 1 if counts["failed"] else 0
+
+
+def _sum_up(counts: Counter[str], as_json: bool, seconds: float) -> None:
+    total = sum(counts.values())
+    if as_json and total:
+        summary = {status: counts[status] for status in ("painted", "skipped", "failed")}
+        print(json.dumps({"summary": {**summary, "seconds": round(seconds, 3)}}), flush=True)
+    if counts["skipped"]:
+        say(f"{counts['skipped']:,} of {total:,} photos are painted already.")
+    if counts["failed"]:
+        say(f"pleinair: {counts['failed']:,} of {total:,} photos were not painted.")
+
+
+def _record(outcome: Outcome) -> dict[str, object]:
+    """As `paint --json` has it without a cluster."""
+    unknown = [] if outcome.width else ["width", "height", "seconds", "layers"]
+    unknown += ["painting"] if outcome.status == "failed" else []
+    return {**asdict(outcome), **dict.fromkeys(unknown)}
