@@ -74,6 +74,9 @@ class Campaign:
         while some := list(islice(found, _LOOKED_UP)):
             self._total += len(some)
             self._tell("listing")
+            if not storage.is_address(self._out):
+                # The folder is ours alone, so whatever lies about there half written is, too.
+                files.sweep_parts({Path(self._out, one.output).parent for one in some})
             yield from self._judged(some)
         for trouble in troubles:
             yield Outcome(trouble.partition(" cannot")[0], "", "failed", trouble)

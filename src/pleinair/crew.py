@@ -331,9 +331,7 @@ def _ahead(
     coming: deque[tuple[Wish, Future[Path | bytes | PleinairError]]] = deque()
     held = 0
     for wish in wishes:
-        while coming and (
-            len(coming) >= SCALE.requests or held + wish.size > SCALE.bytes_ahead
-        ):
+        while coming and (len(coming) >= SCALE.requests or held + wish.size > SCALE.bytes_ahead):
             first, content = coming.popleft()
             yield first, content.result()
             held -= first.size

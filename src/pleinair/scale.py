@@ -31,8 +31,7 @@ _PREFIX = "pleinair-ray-"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_LOG_LEVEL": "ERROR",
 }
 
 
@@ -104,6 +103,7 @@ def _painted(
     context.print_on_execution_start = False
     context.target_max_block_size = 2**20  # outcomes are small, and so is the local object store
     shares = campaign.shares(count)
+    # A worker that dies is replaced, and its share done again, as often as it takes.
     pool = {"size": count} if local else {"min_size": 1, "max_size": count}
     dataset = ray.data.from_arrow(shares).map_batches(
         _Worker,
@@ -115,8 +115,6 @@ def _painted(
         num_cpus=1,
         num_gpus=int(commission.options.device not in ("auto", "cpu")),
         memory=None if local else commission.options.memory,
-        max_restarts=-1,  # a worker that dies is replaced, and its share done again
-        max_task_retries=-1,
     )
     try:
         for table in dataset.iter_batches(

@@ -87,11 +87,16 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
-@lru_cache
 def store_of(place: str) -> Store:
     """Where a place is. Raises MissingExtraError."""
     scheme, found, _ = place.partition("://")
-    return Remote(scheme) if found else Local()
+    return remote(scheme) if found else Local()
+
+
+@lru_cache
+def remote(scheme: str) -> Remote:
+    """The one door of this process to stores of a kind. Raises MissingExtraError."""
+    return Remote(scheme)
 
 
 class Local:

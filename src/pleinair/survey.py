@@ -90,9 +90,7 @@ def _folder(
     photos = [name for name in seen if not tree.is_painting(name, painter)]
     names = tree.painting_names(photos, suffix)
     prefix = under[len(out) + 1 :] + "/" if under != out else ""
-    beside = {
-        f"{here}/{photo}": prefix + name for photo, name in zip(photos, names, strict=True)
-    }
+    beside = {f"{here}/{photo}": prefix + name for photo, name in zip(photos, names, strict=True)}
     with files.writing(under, ADVICE):
         present = storage.store_of(out).listing(under) if photos else {}
     for photo, name in zip(photos, names, strict=True):

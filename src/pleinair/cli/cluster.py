@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -36,7 +39,7 @@ def paint_cluster(
     counts: Counter[str] = Counter()
     began = time.monotonic()
     try:
-        with painting_bar() as progress:
+        with _words_alone(), painting_bar() as progress:
             made = paint_library(
                 painter,
                 places,
@@ -60,6 +63,23 @@ def paint_cluster(
     finally:
         _sum_up(counts, as_json, time.monotonic() - began)
     return 1 if counts["failed"] else 0
+
+
+@contextlib.contextmanager
+def _words_alone() -> Iterator[None]:
+    """Standard error for what is said to people: Ray's machinery writes into it, too."""
+    kept, before = os.dup(2), sys.stderr
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as words:
+        sys.stderr.flush()
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = words
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            os.dup2(kept, 2)
 
 
 def _sum_up(counts: Counter[str], as_json: bool, seconds: float) -> None:
