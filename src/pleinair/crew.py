@@ -145,8 +145,8 @@ class Hand:
         except (ImageError, OutputError) as error:
             return _Painted(wish, b"", Outcome(wish.photo, place, "failed", str(error)))
         except MemoryError:
-            error = f"{wish.photo} does not fit into memory; make it smaller first."
-            return _Painted(wish, b"", Outcome(wish.photo, place, "failed", error))
+            large = f"{wish.photo} does not fit into memory; make it smaller first."
+            return _Painted(wish, b"", Outcome(wish.photo, place, "failed", large))
         outcome = Outcome(
             wish.photo,
             place,

@@ -156,14 +156,19 @@ def _joined(ray: Any, workers: int | None) -> Iterator[tuple[int, bool]]:
 
 
 def _begin(ray: Any, **settings: Any) -> None:
-    try:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
-    except Exception as error:  # Ray raises all kinds, of these one that has no name
-        where = os.environ.get("RAY_ADDRESS") or "this machine"
-        raise OutputError(
-            f"Ray does not answer on {where} ({str(error).strip().splitlines()[0]}); see that "
-            "RAY_ADDRESS names a cluster that runs, or that this machine is not too busy."
-        ) from error
+    for left in reversed(range(SCALE.starts)):
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
+            break
+        except Exception as error:  # Ray raises all kinds, of these one that has no name
+            ray.shutdown()
+            if left:  # on a busy machine its parts do not find each other in time
+                continue
+            where = os.environ.get("RAY_ADDRESS") or "this machine"
+            raise OutputError(
+                f"Ray does not answer on {where} ({str(error).strip().splitlines()[0]}); see that "
+                "RAY_ADDRESS names a cluster that runs, or that this machine is not too busy."
+            ) from error
     # What it says of workers that died would stand among the data on standard output.
     ray._private.worker._worker_logs_enabled = False
 

@@ -103,6 +103,7 @@ class ScaleSettings:
     first_wait: float = 0.5  # seconds before the second try, then twice as long each time
     careful_after: int = 2  # deaths of a worker over the same photos, which then go one by one
     deaths: int = 2  # of a worker over one photo, which is then passed over
+    starts: int = 3  # of Ray, which gives up after half a minute
     object_store: int = 128 * 2**20  # bytes of Ray's own, for names and results
 
 
@@ -355,9 +356,7 @@ class SiteSettings:
     max_bytes: int = 64 * 2**20  # of a photo's file
     max_pixels: int = 64_000_000  # some 12 bytes each at work; tablets have little memory
     band_pixels: int = 2**21  # that pass through a canvas at a time
-    kept_bytes: int = (
-        96 * 2**20
-    )  # of photos and paintings, each kept for the next stroke of a slider
+    kept_bytes: int = 96 * 2**20  # of photos and paintings, each kept for the next look
     unknown_memory: int = 700 * 2**20  # bytes to paint with where a browser does not tell
     least_memory: int = 256 * 2**20
     most_threads: int = 8  # more wait for each other
@@ -387,9 +386,9 @@ EXPLAIN = ExplainSettings()
 VIDEO = VideoSettings()
 SERVE = ServeSettings()
 
-_EVERYDAY = frozenset([".jpg", ".jpeg", ".jfif", ".png", ".apng", ".webp", ".gif"])
-_RARER = frozenset([".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif"])
-PICTURE_SUFFIXES = _EVERYDAY | _RARER
+_COMMON = frozenset([".jpg", ".jpeg", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp"])
+_OTHERS = frozenset([".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif"])
+PICTURE_SUFFIXES = _COMMON | _OTHERS
 # Of other programs' weights, and of ours before they are exported.
 WEIGHT_SUFFIXES = frozenset([".h5", ".keras", ".pth", ".pt", ".ckpt", ".safetensors"])
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])

@@ -165,7 +165,8 @@ class Remote:
     def __init__(self, scheme: str) -> None:
         module, package, options = _SCHEMES[scheme]
         try:
-            fsspec = importlib.import_module("fsspec")
+            import fsspec
+
             importlib.import_module(module)
         except ImportError as error:
             raise MissingExtraError(
