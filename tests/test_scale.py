@@ -491,7 +491,8 @@ def test_an_address_without_photos_is_told(place, said, s3, tmp_path, capfd):
     assert f"{place} {said}" in one_line(capfd)
 
 
-def test_a_bucket_that_cannot_be_written_to_is_told(photos, s3, capfd):
+def test_a_bucket_that_cannot_be_written_to_is_told(photos, s3, capfd, monkeypatch):
+    monkeypatch.setattr(scale, "_joined", None)  # before Ray is begun
     assert run("paint", photos, "-o", "s3://nowhere/out", "--cluster") == 1
     assert "s3://nowhere/out/.pleinair/" in (said := one_line(capfd))
     assert "cannot be written (The specified bucket does not exist)" in said
@@ -562,12 +563,17 @@ def test_a_bucket_is_painted_though_a_worker_is_killed(sixty, s3, tmp_path):
     list(paint_many("monet", [sixty], tmp_path / "expected"))
     (sixty / "bad.jpg").write_text("text")
     s3.put(f"{sixty}/", "library/photos/", recursive=True)
-    process = command("s3://library/photos", "-o", "s3://library/out", "--json")
-    lines = [json.loads(first_line(process))]  # somebody has painted something
-    workers(process.pid)[0].kill()
-    lines += [json.loads(line) for line in process.stdout]  # `communicate` would lose some
-    said = process.stderr.read()
-    assert process.wait() == 1, said
+    with command("s3://library/photos", "-o", "s3://library/out", "--json") as process:
+        lines = [json.loads(first_line(process))]  # somebody has painted something
+        worker = workers(process.pid)[0]
+        known = worker.environ()
+        worker.kill()
+        lines += [json.loads(line) for line in process.stdout]  # `communicate` would lose some
+        said = process.stderr.read()
+    assert process.returncode == 1, said
+    assert known["RAY_AUTH_MODE"] == "token"
+    assert len(known["RAY_AUTH_TOKEN"]) == 64
+    assert known["RAY_USAGE_STATS_ENABLED"] == "0"
     summary = lines.pop()["summary"]
     assert [summary[name] for name in ("painted", "skipped", "failed")] == [60, 0, 1]
     assert len({line["photo"] for line in lines}) == 61
@@ -583,14 +589,14 @@ def test_a_bucket_is_painted_though_a_worker_is_killed(sixty, s3, tmp_path):
 
 def test_a_driver_that_is_killed_loses_nothing(sixty, tmp_path):
     out = tmp_path / "out"
-    process = command(sixty, "-o", out)
-    first_line(process)
-    process.kill()
-    process.communicate()
+    with command(sixty, "-o", out) as process:
+        first_line(process)
+        process.kill()
+        process.communicate()
     before = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
     assert before
-    process = command(sixty, "-o", out)
-    printed, said = process.communicate(timeout=300)
+    with command(sixty, "-o", out) as process:
+        printed, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     list(paint_many("monet", [sixty], tmp_path / "expected"))
     assert contents(out) == contents(tmp_path / "expected")

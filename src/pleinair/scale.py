@@ -22,7 +22,7 @@ import psutil
 from pleinair import easel, memory
 from pleinair.campaign import Campaign, table_of
 from pleinair.crew import Commission, Hand, Outcome, Wish
-from pleinair.errors import MissingExtraError, OutputError, PleinairError
+from pleinair.errors import MissingExtraError, OutputError, PleinairError, UsageError
 from pleinair.settings import FOLDERS, LOOK, PAINT, PAINT_OPTIONS, SCALE, Look, PaintOptions
 from pleinair.workers import Told
 
@@ -68,8 +68,10 @@ def paint_library(
     with campaign.alone():
         yield from campaign.begin()
         if campaign.wishes:
-            with _joined(ray, workers) as (count, local):
-                commission = campaign.commission(_for_each(options, count, local))
+            commission = campaign.commission(options)  # what cannot be written to is told at once
+            with _joined(ray, workers) as local:
+                count = _room(ray, workers, options)
+                commission = replace(commission, options=_for_each(options, count, local))
                 painted = _painted(ray, campaign, commission, count, local)
                 with contextlib.closing(painted):
                     yield from campaign.followed(painted)
@@ -113,7 +115,7 @@ def _painted(
         zero_copy_batch=True,
         compute=ray.data.ActorPoolStrategy(max_tasks_in_flight_per_actor=2, **pool),
         num_cpus=1,
-        num_gpus=int(commission.options.device not in ("auto", "cpu")),
+        num_gpus=int(_on_gpu(commission.options)),
         memory=None if local else commission.options.memory,
     )
     try:
@@ -140,19 +142,19 @@ def _meant(error: BaseException) -> PleinairError:
 
 
 @contextlib.contextmanager
-def _joined(ray: Any, workers: int | None) -> Iterator[tuple[int, bool]]:
-    """A cluster meanwhile: how many workers it is to have, and whether it is this machine alone."""
+def _joined(ray: Any, workers: int | None) -> Iterator[bool]:
+    """A cluster meanwhile, and whether it is this machine alone. Raises OutputError."""
     if ray.is_initialized():
-        yield workers or _room(ray), False
+        yield False
     elif os.environ.get("RAY_ADDRESS"):
         try:
             _begin(ray)
-            yield workers or _room(ray), False
+            yield False
         finally:
             ray.shutdown()
     else:
-        with _local(ray, workers or easel.cores()) as count:
-            yield count, True
+        with _local(ray, workers or easel.cores()):
+            yield True
 
 
 def _begin(ray: Any, **settings: Any) -> None:
@@ -174,7 +176,7 @@ def _begin(ray: Any, **settings: Any) -> None:
 
 
 @contextlib.contextmanager
-def _local(ray: Any, count: int) -> Iterator[int]:
+def _local(ray: Any, count: int) -> Iterator[None]:
     """Ray on this machine's cores alone, and nothing left of it."""
     base = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108
     _sweep(base)
@@ -189,7 +191,7 @@ def _local(ray: Any, count: int) -> Iterator[int]:
             object_store_memory=SCALE.object_store,
             _temp_dir=str(place),
         )
-        yield count
+        yield
     finally:
         ray.shutdown()
         shutil.rmtree(place, ignore_errors=True)
@@ -211,9 +213,19 @@ def _for_each(options: PaintOptions, count: int, local: bool) -> PaintOptions:
     return replace(options, memory=max(PAINT.least_memory, each))
 
 
-def _room(ray: Any) -> int:
-    """Workers that the cluster has room for."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+def _on_gpu(options: PaintOptions) -> bool:
+    return options.device not in ("auto", "cpu")
+
+
+def _room(ray: Any, asked: int | None, options: PaintOptions) -> int:
+    """Workers that there is room for, at most as many as are asked for. Raises UsageError."""
+    kind = "GPU" if _on_gpu(options) else "CPU"
+    room = int(ray.cluster_resources().get(kind, 0))
+    if not room:
+        raise UsageError(
+            f"--device {options.device} found, but Ray knows of no {kind} here; leave it out."
+        )
+    return min(asked or room, room)
 
 
 def _ray() -> Any:
