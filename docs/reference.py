@@ -18,6 +18,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "pleinair": tuple(pleinair.__all__),
     "pleinair.settings": ("PaintOptions", "ServeSettings", "SERVE"),
     "pleinair.folders": ("Done",),
+    "pleinair.scale": ("paint_library",),
+    "pleinair.crew": ("Outcome",),
     "pleinair.video": ("Film",),
     "pleinair.runtime": ("Engine", "Measuring", "devices"),
     "pleinair.config": (

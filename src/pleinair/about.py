@@ -21,6 +21,7 @@ EXTRAS = {
     "heif": ("pillow-heif",),
     "hub": ("huggingface_hub",),
     "parquet": ("pyarrow",),
+    "scale": ("ray", "fsspec", "s3fs"),
     "coreml": ("coremltools",),
     "litert": ("ai-edge-litert", "litert-torch"),
     "notebook": ("jupyterlab",),

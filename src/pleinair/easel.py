@@ -70,22 +70,23 @@ def read(source: Path | bytes, asked: int | None = None) -> Shown:
 
     asked: bytes that the process may take. Raises ImageError.
     """
-    _check(images.header(source), source, asked)
+    _check(images.header(source), _called(source), asked)
     return images.read_any(source)
 
 
-def fetch(source: Path | bytes, asked: int | None = None) -> Shown | Waiting:
+def fetch(source: Path | bytes, asked: int | None = None, name: str = "") -> Shown | Waiting:
     """As `read`, but a small photo as it lies in its file: decoding it is soon done.
 
     A thread that decodes small photos while others paint would keep these from their cores.
+    name: stands for bytes in what is said of them.
     """
-    name = images.name_of(source)
     content = images.content(source, FOLDERS.small_bytes)
-    header = images.header(source if content is None else content, name)
-    _check(header, source, asked)
+    known = images.name_of(source, name)
+    header = images.header(source if content is None else content, known)
+    _check(header, name or _called(source), asked)
     if content is not None and header.width * header.height <= FOLDERS.small_pixels:
-        return Waiting(content, name, (header.width, header.height))
-    return images.read_any(source)
+        return Waiting(content, known, (header.width, header.height))
+    return images.read_any(source, name)
 
 
 def decoded(found: Shown | Waiting) -> Shown:
@@ -93,13 +94,16 @@ def decoded(found: Shown | Waiting) -> Shown:
     return images.read_any(found.content, found.name) if isinstance(found, Waiting) else found
 
 
-def _check(header: Header, source: Path | bytes, asked: int | None) -> None:
+def _called(source: Path | bytes) -> str:
+    return str(source) if isinstance(source, Path) else "the picture"
+
+
+def _check(header: Header, name: str, asked: int | None) -> None:
     needed = header.decoding + PAINT.base_bytes
     if needed > memory.most(asked):
         raise ImageError(
-            f"{source if isinstance(source, Path) else 'the picture'} takes about "
-            f"{needed // 2**20:,}M to decode, more than may be taken; make it smaller first or "
-            "give more by --memory."
+            f"{name} takes about {needed // 2**20:,}M to decode, more than may be taken; make it "
+            "smaller first or give more by --memory."
         )
 
 

@@ -38,7 +38,7 @@ def absolute(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def writing(path: Path, advice: str) -> Iterator[None]:
+def writing(path: Path | str, advice: str) -> Iterator[None]:
     """Turn what a disk refuses into one sentence: OutputError with what to do about it."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Hugging Face parquet shards with a column `image`; the only room that knows pyarrow."""
+"""Hugging Face parquet shards with a column `image`."""
 
 from __future__ import annotations
 

@@ -91,6 +91,23 @@ class FolderSettings:
 
 
 @dataclass(frozen=True)
+class ScaleSettings:
+    """Limits of painting libraries with many workers, and of what is asked of an object store."""
+
+    photos_together: int = 128  # that a worker is given at once ...
+    bytes_together: int = 32 * 2**20  # ... as long as their files together take no more
+    shares: int = 4  # that every worker gets at least, where there are enough photos
+    requests: int = 8  # at once, of each worker
+    bytes_ahead: int = 32 * 2**20  # of photos' files that are fetched while others are painted
+    tries: int = 4  # of a request that fails
+    first_wait: float = 0.5  # seconds before the second try, then twice as long each time
+    careful_after: int = 2  # deaths of a worker over the same photos, which then go one by one
+    deaths: int = 2  # of a worker over one photo, which is then passed over
+    starts: int = 3  # of Ray, which gives up after half a minute
+    object_store: int = 128 * 2**20  # bytes of Ray's own, for names and results
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Defaults of a training run that are not part of its recipe."""
 
@@ -339,9 +356,7 @@ class SiteSettings:
     max_bytes: int = 64 * 2**20  # of a photo's file
     max_pixels: int = 64_000_000  # some 12 bytes each at work; tablets have little memory
     band_pixels: int = 2**21  # that pass through a canvas at a time
-    kept_bytes: int = (
-        96 * 2**20
-    )  # of photos and paintings, each kept for the next stroke of a slider
+    kept_bytes: int = 96 * 2**20  # of photos and paintings, each kept for the next look
     unknown_memory: int = 700 * 2**20  # bytes to paint with where a browser does not tell
     least_memory: int = 256 * 2**20
     most_threads: int = 8  # more wait for each other
@@ -358,6 +373,7 @@ class SiteSettings:
 PAINT = PaintSettings()
 SITE = SiteSettings()
 FOLDERS = FolderSettings()
+SCALE = ScaleSettings()
 TRAIN = TrainSettings()
 EVALUATE = EvaluateSettings()
 KAGGLE = KaggleSettings()
@@ -370,26 +386,9 @@ EXPLAIN = ExplainSettings()
 VIDEO = VideoSettings()
 SERVE = ServeSettings()
 
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".avif",
-        ".jfif",
-        ".apng",
-        ".heic",
-        ".heif",
-        ".hif",
-    ]
-)
+_COMMON = frozenset([".jpg", ".jpeg", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp"])
+_OTHERS = frozenset([".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif"])
+PICTURE_SUFFIXES = _COMMON | _OTHERS
 # Of other programs' weights, and of ours before they are exported.
 WEIGHT_SUFFIXES = frozenset([".h5", ".keras", ".pth", ".pt", ".ckpt", ".safetensors"])
 MANIFEST_SUFFIXES = frozenset([".csv", ".tsv", ".jsonl"])

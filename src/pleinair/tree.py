@@ -14,6 +14,7 @@ from pleinair.painter import default_output
 from pleinair.settings import PICTURE_SUFFIXES
 
 LEDGER = ".pleinair.jsonl"
+RECORDS = ".pleinair"  # the folder of what a cluster painted
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def walk(folder: Path, troubles: dict[Path, str]) -> Iterator[tuple[Path, list[s
     """(Folder, sorted names of the picture files in it), depth first, for all that hold some.
 
     Every real folder is entered once: links that lead back into the tree are passed by, and so
-    are hidden names and folders that hold a ledger of paintings. Folders that cannot be read are
+    are hidden names and folders that hold a record of paintings. Folders that cannot be read are
     added to `troubles`.
     """
     top = os.path.realpath(folder)
@@ -130,7 +131,7 @@ def walk(folder: Path, troubles: dict[Path, str]) -> Iterator[tuple[Path, list[s
             if real in entered or (entry.is_symlink() and is_within(real, top)):
                 continue
             entered.add(real)
-            if not os.path.lexists(here / entry.name / LEDGER):
+            if not any(os.path.lexists(here / entry.name / name) for name in (LEDGER, RECORDS)):
                 below.append(here / entry.name)
         pending += reversed(below)
 

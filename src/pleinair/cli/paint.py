@@ -20,6 +20,7 @@ from pleinair.cli.streams import STREAM, from_stdin, to_stdout
 from pleinair.cli.terminal import (
     give,
     leave_at_once,
+    painting_bar,
     progress_bar,
     say,
     say_above,
@@ -60,6 +61,7 @@ def paint(
     kaggle: Annotated[Path | None, Parameter(group=_FILES)] = None,
     json_lines: Annotated[bool, Parameter(name="--json", negative=(), group=_FILES)] = False,
     watch: Annotated[bool, Parameter(negative=(), group=_WORK)] = False,
+    cluster: Annotated[bool, Parameter(negative=(), group=_WORK)] = False,
     jobs: Annotated[int | None, Parameter(group=_WORK)] = None,
     memory: Annotated[str | None, Parameter(group=_WORK)] = None,
     device: Annotated[str, Parameter(group=_WORK)] = PaintOptions.device,
@@ -101,8 +103,12 @@ def paint(
         Say on standard output what became of each photo as a line of JSON.
     watch
         Go on painting what arrives in the folders, until Ctrl-C.
+    cluster
+        Paint folders and s3:// or gs:// addresses into --out with many workers: RAY_ADDRESS names
+        a Ray cluster; without it, with the cores of this machine.
     jobs
-        How many photos to paint at once. Default: small ones side by side, large ones alone.
+        How many photos to paint at once. Default: small ones side by side, large ones alone. With
+        --cluster: how many workers at most. Default: one for each core.
     memory
         How much to take, 512M or more, as 1.5G. Default: by what is free, up to 1.4G.
     device
@@ -117,7 +123,15 @@ def paint(
     photos = [Path(place) for place in places]
     look = look_of(layers, brush, strength, colors, Path(painter).stem)
     options = options_of(kind, quality, strip_metadata, force, memory, device, jobs)
+    if not cluster and (named := [w for w in [*places, out or ""] if "://" in w]):
+        raise UsageError(f"{named[0]} is an address; add --cluster to paint from and into such.")
     at_hand(painter)
+    if cluster:
+        from pleinair.cli.cluster import paint_cluster
+
+        if any([sheet, watch, kaggle, "-" in [*places, out]]):
+            raise UsageError("--cluster paints folders; leave out --sheet, --watch, --kaggle, -.")
+        return paint_cluster(places, out, painter, look, options, jobs, json_lines)
     if kaggle is not None:
         if any(
             [out, sheet, watch, json_lines, look != Look(), options != PaintOptions(force=force)]
@@ -236,7 +250,7 @@ class _Outing:
     def _pass(self, studio: Studio, plan: Plan) -> None:
         sources = {job.target: job.data or job.photo for job in plan.jobs}
         with (
-            self._bar() as progress,
+            painting_bar() as progress,
             contextlib.closing(studio.paint(plan.jobs, told_to(progress))) as made,
         ):
             for done in made:
@@ -245,7 +259,7 @@ class _Outing:
                     self.pairs.append((sources[done.painting], done.painting))
             for trouble in plan.troubles.values():
                 self.counts["failed"] += 1
-                _say_above(progress, f"pleinair: {trouble}")
+                say_above(progress, f"pleinair: {trouble}")
 
     def _wait_for_more(self, studio: Studio, marks: dict[Path, Mark | None]) -> None:
         from pleinair.watching import paint_arrivals
@@ -259,19 +273,12 @@ class _Outing:
             self._sum_up()
             leave_at_once(1 if self.counts["failed"] else 0)
 
-    def _bar(self) -> Progress:
-        from rich.progress import TextColumn
-
-        return progress_bar(
-            TextColumn("{task.fields[count]}"), TextColumn("{task.fields[name]}", markup=False)
-        )
-
     def _report(self, done: Done, progress: Progress | None) -> None:
         self.counts[done.status] += 1
         if done.error is not None:
-            _say_above(progress, f"pleinair: {done.error}")
+            say_above(progress, f"pleinair: {done.error}")
         if done.note is not None:
-            _say_above(progress, f"{done.photo}: {done.note}")
+            say_above(progress, f"{done.photo}: {done.note}")
         if self.as_json:
             give(json.dumps(_record(done)))
         elif done.status == "painted":
@@ -313,13 +320,6 @@ class _Outing:
         images.write(images.Picture(images.sheet(rows, height)), path)
         if not self.as_json:
             give(path)
-
-
-def _say_above(progress: Progress | None, text: str) -> None:
-    if progress is None:
-        say(text)
-    else:
-        say_above(progress, text)
 
 
 def _record(done: Done) -> dict[str, Any]:

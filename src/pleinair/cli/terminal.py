@@ -30,11 +30,6 @@ def say(text: str) -> None:
     print(shown(text), file=sys.stderr)
 
 
-def say_above(progress: Progress, text: str) -> None:
-    """Tell the user something while a bar is drawn."""
-    progress.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
-
-
 def give(result: object) -> None:
     """Print a result: as it is for a program, and for a terminal what it would not obey."""
     print(shown(str(result)) if sys.stdout.isatty() else result, flush=True)
@@ -59,8 +54,25 @@ def progress_bar(*more: ProgressColumn, quiet: bool = False) -> Progress:
     )
 
 
+def painting_bar() -> Progress:
+    """A bar for `told_to`."""
+    from rich.progress import TextColumn
+
+    return progress_bar(
+        TextColumn("{task.fields[count]}"), TextColumn("{task.fields[name]}", markup=False)
+    )
+
+
+def say_above(progress: Progress | None, text: str) -> None:
+    """Tell the user something above a bar, where there is one."""
+    if progress is None:
+        say(text)
+    else:
+        progress.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
+
+
 def told_to(progress: Progress) -> Callable[[float, int, str], None]:
-    """What moves a bar while photos are painted. It needs columns for `count` and `name`."""
+    """What moves a `painting_bar` while photos are painted."""
     task = progress.add_task("painting", count="", name="")
 
     def told(done: float, total: int, name: str) -> None:
