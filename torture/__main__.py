@@ -27,6 +27,7 @@ def main() -> int:
     options = _options()
     _go_alone()
     from tests.hosting import Host, hosting
+
     from torture import report
     from torture.bench import Bench
     from torture.liars import Crowd

@@ -54,6 +54,9 @@ class Fault:
         return {VARIABLE: json.dumps(asdict(self))}
 
 
+SOUND = Fault()  # nothing goes wrong
+
+
 class _Events:
     """Counts what happens to files of a folder."""
 
@@ -86,7 +89,7 @@ class _Events:
 
 
 def _let_the_clock_jump(seed: int) -> None:
-    choose, real = random.Random(seed), time.time  # noqa: S311
+    choose, real = random.Random(seed), time.time
     offset = 0.0
 
     def jumping() -> float:
@@ -103,9 +106,10 @@ def _be_hasty() -> None:
     from dataclasses import replace
 
     from pleinair import download
+    from pleinair.settings import DATA
 
-    quick = replace(download.DATA, timeout=1.0, first_wait=0.01, longest_wait=0.05)
-    download.DATA = quick
+    quick = replace(DATA, timeout=1.0, first_wait=0.01, longest_wait=0.05)
+    vars(download)["DATA"] = quick
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from torture.subjects import Subject
 def full(bench: Bench, subject: Subject, random: Random) -> int:
     """A disk with less room than the command needs, how much less is random; then with room."""
     reference = bench.reference(subject)
-    with bench.place(subject) as place, small_disk(place, 2 * reference.room + 2**20):
+    with bench.place(subject) as place:
+        small_disk(place, 2 * reference.room + 2**20)
         subject.before(place)
         filler = _fill(place, random.randint(0, reference.room))
         words, own = subject.words(place), subject.own(place)
@@ -30,7 +31,8 @@ def full(bench: Bench, subject: Subject, random: Random) -> int:
 def read_only(bench: Bench, subject: Subject, random: Random) -> int:  # noqa: ARG001
     """A disk that cannot be written; then one that can, beside inputs that cannot."""
     reference = bench.reference(subject)
-    with bench.place(subject) as place, small_disk(place, 2 * reference.room + 2**20):
+    with bench.place(subject) as place:
+        small_disk(place, 2 * reference.room + 2**20)
         subject.before(place)
         before = wholeness.digests(place.disk)
         mount("-o", "remount,ro", str(place.disk))

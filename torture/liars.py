@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from tests.hosting import Host
+
 from torture.bench import Bench
 from torture.errors import LostError
 from torture.subjects import Download
@@ -99,7 +100,7 @@ def _sent(handler: Any, body: bytes, code: int = 200, **headers: str) -> None:
 
 def _tagged(body: bytes, of: bytes, **headers: str) -> Answer:
     told = {"ETag": '"same"', "Content_Length": str(len(of)), **headers}
-    return lambda handler: _sent(handler, body, **told)
+    return lambda handler: _sent(handler, body, 200, **told)
 
 
 def _first(lie: Callable[[bytes], Answer], times: int = 1) -> Callable[[bytes], Answer]:

@@ -28,8 +28,7 @@ def starved(bench: Bench, subject: Subject, random: Random) -> int:
             bench.look(place, subject)
         else:
             bench.failed_or_whole(place, subject, ended)
-        if not (ended.code == 0 and subject.name == "video"):  # a film is not painted over
-            bench.finish(place, subject)
+        bench.finish(place, subject)
     return 1
 
 

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torture.child import Fault
+from torture.child import SOUND, Fault
 from torture.errors import LostError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ class Place:
         return self.folder / "here"
 
     def start(
-        self, words: list[str], fault: Fault = Fault(), own: dict[str, str] | None = None
+        self, words: list[str], fault: Fault = SOUND, own: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Begin `pleinair WORDS` with a fault; what it says goes to files."""
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
@@ -123,7 +123,7 @@ class Place:
         self,
         words: list[str],
         limit: float,
-        fault: Fault = Fault(),
+        fault: Fault = SOUND,
         own: dict[str, str] | None = None,
     ) -> Ended:
         """`pleinair WORDS` from begin to end."""
@@ -173,14 +173,9 @@ def unmount(folder: Path) -> None:
         subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
 
 
-@contextlib.contextmanager
-def small_disk(place: Place, size: int) -> Iterator[None]:
-    """A disk of so many bytes in place of `place.disk`."""
+def small_disk(place: Place, size: int) -> None:
+    """Mount a disk of so many bytes as `place.disk`, as long as the place is there."""
     mount("-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(place.disk))
-    try:
-        yield
-    finally:
-        unmount(place.disk)
 
 
 def why_no_mounts(folder: Path) -> str | None:

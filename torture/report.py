@@ -49,11 +49,11 @@ def table(run: Run) -> str:
         rows.append(("lying server", f"download, {len(lies)} kinds of lies", lies))
     lines += [_row(*row) for row in rows]
     tried = sum(one.tried for one in run.wanted)
-    lines += [
-        "",
+    told = (
         f"Seed {run.seed}, pleinair {__version__}, {run.at_once} trials at a time, "
-        f"{run.elapsed / 60:.0f} minutes: {tried:,} faults, {lost(run)} lost.",
-    ]
+        f"{run.elapsed / 60:.0f} minutes: {tried:,} faults, {lost(run)} lost."
+    )
+    lines += ["", told]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from random import Random
 
 from torture import wholeness
 from torture.bench import Bench
-from torture.child import Fault
+from torture.child import SOUND, Fault
 from torture.errors import LostError
 from torture.place import Place, kill, until
 
@@ -24,7 +24,7 @@ _LIMIT = 120.0  # seconds for a server to be ready, to answer, to end
 class Served:
     """A server in a place of its own, and what it answered."""
 
-    def __init__(self, place: Place, fault: Fault = Fault(), port: int = 0) -> None:
+    def __init__(self, place: Place, fault: Fault = SOUND, port: int = 0) -> None:
         painter = str(place.inputs / "tiny.onnx")
         self.process = place.start(["serve", painter, "--port", str(port)], fault)
         until(lambda: place.said("stdout").endswith("/\n") or self._over(place), _LIMIT)

@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 
 from tests.hosting import Host
+
 from torture import clocks, disks, kills, liars, memory, serving, workers
 from torture.bench import Bench
 from torture.errors import LostError
@@ -141,7 +142,7 @@ class Run:
 
     def _try(self, scenario: Scenario, number: int, told: Callable[[str], None]) -> None:
         began = time.monotonic()
-        random = Random(f"{self.seed} {scenario.name} {number}")  # noqa: S311
+        random = Random(f"{self.seed} {scenario.name} {number}")
         try:
             tried, lost = scenario.trial(random), None
         except LostError as error:

@@ -55,7 +55,12 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, the date of an export aside: midnight is no fault."""
+    """SHA-256 of a file, the date of an export aside: midnight is no fault.
+
+    Of a film: of its pictures and its sound, since containers are numbered at random.
+    """
+    if path.suffix == ".webm":
+        return hashlib.sha256(repr(_shown_and_heard(path)).encode()).hexdigest()
     return hashlib.sha256(_TODAY.sub(rb"\1", path.read_bytes())).hexdigest()
 
 
@@ -89,19 +94,18 @@ def _graph(path: Path) -> None:
     onnx.checker.check_model(onnx.load(path))
 
 
-def _film(path: Path) -> None:
-    frames(path)
-
-
-def frames(path: Path) -> list[Any]:
-    """Every frame of a film as pixels. Raises what PyAV does."""
+def _shown_and_heard(path: Path) -> list[tuple[int | None, str]]:
+    """Every frame and every packet of sound, with its time. Raises what PyAV does."""
     import av
 
     with av.open(str(path)) as film:
-        found = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-    if not found:
+        frames = [(one.pts, one.to_ndarray(format="rgb24")) for one in film.decode(video=0)]
+    with av.open(str(path)) as film:
+        packets = [(one.pts, bytes(one)) for one in film.demux(audio=0)]
+    if not frames:
         raise ValueError("no frame")
-    return found
+    told = [(pts, pixels.tobytes()) for pts, pixels in frames] + packets
+    return [(pts, hashlib.sha256(data).hexdigest()) for pts, data in told]
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
@@ -113,7 +117,8 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     ".onnx": _graph,
     ".pt": checkpoint.load,
     ".safetensors": weights.load,
-    ".mp4": _film,
+    ".mp4": _shown_and_heard,
+    ".webm": _shown_and_heard,
     ".toml": lambda path: tomllib.loads(path.read_text(encoding="utf-8")),
     ".txt": Path.read_bytes,
 }
