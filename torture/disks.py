@@ -9,7 +9,7 @@ from random import Random
 from torture import wholeness
 from torture.bench import Bench
 from torture.errors import LostError
-from torture.place import Place, mount, small_disk
+from torture.place import Place, lock_inputs, mount, small_disk
 from torture.subjects import Subject
 
 
@@ -44,8 +44,7 @@ def read_only(bench: Bench, subject: Subject, random: Random) -> int:  # noqa: A
         if wholeness.digests(place.disk) != before:
             raise LostError("a read-only disk has changed")
         mount("-o", "remount,rw", str(place.disk))
-        mount("--bind", str(place.inputs), str(place.inputs))
-        mount("-o", "remount,bind,ro", str(place.inputs))
+        lock_inputs(place)
         bench.finish(place, subject)
     return 2
 

@@ -122,16 +122,16 @@ def _first(lie: Callable[[bytes], Answer], times: int = 1) -> Callable[[bytes], 
     return begin
 
 
-def _then(first: Callable[[bytes], Answer], later: Callable[[bytes], Answer]) -> Any:
+def _then(
+    first: Callable[[bytes], Answer], later: Callable[[bytes], Answer]
+) -> Callable[[bytes], Answer]:
     """One lie, and another from the second time on."""
 
     def begin(data: bytes) -> Answer:
-        asked: list[Answer] = [first(data)]
+        answers = [later(data), first(data)]
 
         def answer(handler: Any) -> None:
-            now = asked[0]
-            asked[0] = later(data)
-            now(handler)
+            (answers.pop() if len(answers) > 1 else answers[0])(handler)
 
         return answer
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pleinair
 from torture.child import SOUND, Fault
 from torture.errors import LostError
 
@@ -49,6 +50,7 @@ class Place:
     folder: Path
     shared: Path  # what all trials may use: matplotlib's list of fonts
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    mounts: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for folder in (self.disk, self.home, self.tmp, self.here):
@@ -83,7 +85,7 @@ class Place:
         self, words: list[str], fault: Fault = SOUND, own: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Begin `pleinair WORDS` with a fault; what it says goes to files."""
-        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        sources = Path(pleinair.__file__).parents[1]  # the same pleinair, wherever it is from
         environment = os.environ | {
             "HOME": str(self.home),
             "MPLCONFIGDIR": str(self.shared),
@@ -91,7 +93,7 @@ class Place:
             "PLEINAIR_CACHE": str(self.home / "cache"),
             "PLEINAIR_DATA": str(self.home / "data"),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": path,
+            "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, sources))),
             "TMPDIR": str(self.tmp),
             "no_proxy": "127.0.0.1",
         }
@@ -136,8 +138,8 @@ class Place:
         """End whatever still runs, and remove all folders."""
         for process in self.running:
             kill(process)
-        unmount(self.disk)
-        unmount(self.inputs)
+        for folder in self.mounts:
+            unmount(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -168,14 +170,21 @@ def mount(*words: str) -> None:
 
 
 def unmount(folder: Path) -> None:
-    """Take away what was mounted there, if anything."""
-    while folder.is_mount():
-        subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
+    """Take away what was mounted there."""
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
 
 
 def small_disk(place: Place, size: int) -> None:
     """Mount a disk of so many bytes as `place.disk`, as long as the place is there."""
     mount("-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(place.disk))
+    place.mounts.append(place.disk)
+
+
+def lock_inputs(place: Place) -> None:
+    """Let nobody write to what is read, as long as the place is there."""
+    mount("--bind", str(place.inputs), str(place.inputs))
+    place.mounts.append(place.inputs)
+    mount("-o", "remount,bind,ro", str(place.inputs))
 
 
 def why_no_mounts(folder: Path) -> str | None:
@@ -184,9 +193,9 @@ def why_no_mounts(folder: Path) -> str | None:
     probe.mkdir()
     try:
         mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(probe))
+        unmount(probe)
     except OSError as error:
         return f"nothing can be mounted here ({error})"
     finally:
-        unmount(probe)
         probe.rmdir()
     return None
