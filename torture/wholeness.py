@@ -83,7 +83,7 @@ def _lines(path: Path) -> None:
 
 
 def _arrays(path: Path) -> None:
-    with np.load(path, allow_pickle=False) as kept:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
         for name in kept.files:
             kept[name].sum() if kept[name].dtype.kind == "f" else kept[name].tobytes()
 
