@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check notebook bench docs release-check clean
+.PHONY: demo test check notebook bench torture docs release-check clean
 
 demo: .venv/light
 	rm -rf demo && mkdir demo
@@ -29,6 +29,11 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/folder.py
+
+# Kills, full disks, clocks that jump, little memory, lying servers: 20 minutes at most, in build/torture.json.
+# ARGS="--seed 7 --only 'kill -9/*'" has some of it again, ARGS=--docs puts the figures into docs/reliability.md.
+torture: .venv/dev
+	$(BIN)/python -m torture $(ARGS)
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py

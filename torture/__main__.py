@@ -11,6 +11,7 @@ import fnmatch
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ def main() -> int:
     """Run what was asked for; a table on standard output, progress on standard error."""
     options = _options()
     _go_alone()
+    # The first process of a namespace hears no signal that it does not ask for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from tests.hosting import Host, hosting
 
     from torture import report
@@ -51,7 +54,7 @@ def main() -> int:
                 one.times = min(one.times, options.times)
                 if one.why_not:
                     _say(f"{one.name} is left out: {one.why_not}")
-            run = Run(wanted, seed, 60 * options.minutes, options.at_once)
+            run = Run(bench, wanted, seed, 60 * options.minutes, options.at_once)
             run.run(_say)
     report.write(run, options.json)
     print(report.table(run))
@@ -98,4 +101,8 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        _say("stopped.")
+        sys.exit(130)

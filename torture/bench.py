@@ -49,7 +49,9 @@ class Bench:
 
     def __init__(self, folder: Path, lost: Path) -> None:
         self.folder, self.lost = folder, lost
+        self.stopped = threading.Event()
         self._numbers = itertools.count()
+        self._places: dict[str, Place] = {}
         self._references: dict[str, Reference] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -63,17 +65,25 @@ class Bench:
         subject: whose results are to be; what the user has before is laid out by `begin`.
         """
         name = f"{next(self._numbers):04}-{subject.name if subject else 'other'}"
-        place = Place(self.folder / name, self.folder / "shared")
+        place = self._places[name] = Place(self.folder / name, self.folder / "shared", self.stopped)
         shutil.copytree(self.folder / "inputs", place.inputs)
         try:
             yield place
-        except BaseException:
-            self.lost.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError, shutil.Error):
-                shutil.copytree(place.folder, self.lost / name, dirs_exist_ok=True)
+        except LostError:
+            if not self.stopped.is_set():
+                self.lost.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(OSError, shutil.Error):
+                    shutil.copytree(place.folder, self.lost / name, dirs_exist_ok=True)
             raise
         finally:
             place.clear()
+            del self._places[name]
+
+    def stop(self) -> None:
+        """End all processes; none begins any more."""
+        self.stopped.set()
+        for place in list(self._places.values()):
+            place.end_all()
 
     def reference(self, subject: Subject) -> Reference:
         """The undisturbed run of a command, made when it is first asked for."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class Place:
 
     folder: Path
     shared: Path  # what all trials may use: matplotlib's list of fonts
+    stopped: threading.Event  # no process begins any more
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     mounts: list[Path] = field(default_factory=list)
 
@@ -108,6 +110,8 @@ class Place:
                 start_new_session=True,
             )
         self.running.append(process)
+        if self.stopped.is_set():
+            kill(process)
         return process
 
     def end(self, process: subprocess.Popen[bytes], limit: float) -> Ended:
@@ -134,10 +138,14 @@ class Place:
     def said(self, stream: str) -> str:
         return (self.folder / stream).read_text(encoding="utf-8", errors="replace")
 
+    def end_all(self) -> None:
+        """End whatever still runs."""
+        for process in list(self.running):
+            kill(process)
+
     def clear(self) -> None:
         """End whatever still runs, and remove all folders."""
-        for process in self.running:
-            kill(process)
+        self.end_all()
         for folder in self.mounts:
             unmount(folder)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -103,27 +103,37 @@ def scenarios(bench: Bench, host: Host, crowd: liars.Crowd) -> list[Scenario]:
 class Run:
     """One run of the suite."""
 
-    def __init__(self, wanted: list[Scenario], seed: int, seconds: float, at_once: int) -> None:
+    def __init__(
+        self, bench: Bench, wanted: list[Scenario], seed: int, seconds: float, at_once: int
+    ) -> None:
+        self._bench = bench
         self.wanted, self.seed, self.seconds, self.at_once = wanted, seed, seconds, at_once
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._done = 0
 
     def run(self, told: Callable[[str], None]) -> None:
-        """All scenarios in turn, so that an end comes to all alike. told: hears of each trial."""
+        """All scenarios in turn, so that an end comes to all alike. told: hears of each trial.
+
+        Whatever ends it before, ends all processes first.
+        """
         turns = self._turns()
 
         def work() -> None:
             while True:
                 with self._lock:
                     turn = next(turns, None)
-                if turn is None:
+                if turn is None or self._bench.stopped.is_set():
                     return
                 self._try(*turn, told)
 
         with ThreadPoolExecutor(self.at_once) as pool:
-            for ended in [pool.submit(work) for _ in range(self.at_once)]:
-                ended.result()
+            try:
+                for ended in [pool.submit(work) for _ in range(self.at_once)]:
+                    ended.result()
+            except BaseException:
+                self._bench.stop()
+                raise
 
     @property
     def elapsed(self) -> float:
@@ -146,6 +156,8 @@ class Run:
         try:
             tried, lost = scenario.trial(random), None
         except LostError as error:
+            if self._bench.stopped.is_set():
+                return  # by us
             tried, lost = 1, str(error)
         seconds = time.monotonic() - began
         with self._lock:
