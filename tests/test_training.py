@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -497,6 +498,26 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_taken(plan):
     assert_same(
         newest(there.out)[1]["networks"].keys(), newest(straight.out)[1]["networks"].keys(), ""
     )
+
+
+@pytest.mark.parametrize(
+    "written", ["monitoring.append_history", "monitoring.plot_losses", "weights.save"]
+)
+def test_a_full_disk_is_one_sentence_whatever_is_written(plan, monkeypatch, written):
+    there = plan(tiny("light"), "run", steps=4, checkpoint_every=2, log_every=1, sample_every=2)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(ear: Ear) -> None:
+        patch.setattr(f"pleinair.{written}", full)
+
+    with monkeypatch.context() as patch:
+        ear = Ear(at=3, action=lambda: fill(ear))
+        with pytest.raises(OutputError, match=f"No space left.*--resume {there.out}") as caught:
+            train(there, ear)
+    assert "\n" not in str(caught.value)
+    assert train(resumed_plan(there.out, print), Ear(), resume=True).finished
 
 
 def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):

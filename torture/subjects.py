@@ -55,7 +55,7 @@ class Subject(ABC):
     """A command."""
 
     name: ClassVar[str]
-    sweeps: ClassVar[bool] = True  # what a killed run left hidden, the next takes away
+    sweeps: ClassVar[bool] = True  # the next run takes away hidden parts that a killed one left
     exact: ClassVar[bool] = True  # a file in its place has its last content, or that from before
     goes_on: ClassVar[bool] = False  # works without what it cannot write, and says so
     once: ClassVar[bool] = False  # refuses to write over what it has written
@@ -168,6 +168,7 @@ class Download(Subject):
     """A painter over the network. url: of its file."""
 
     name = "download"
+    sweeps = False
 
     def __init__(self, url: str) -> None:
         self.url = url
