@@ -537,6 +537,17 @@ def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):
     assert [line["kid"] for line in lines if "kid" in line] == [0.3, 0.1, 0.2, 0.25, 0.22]
 
 
+def test_a_kill_before_old_checkpoints_went_is_made_good(plan, monkeypatch):
+    there = plan(tiny("light"), "run", steps=4, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("pleinair.checkpoint.prune", lambda *_: None)
+        train(there, Ear())
+    (there.out / "checkpoints" / ".00000004.pt.x.part").write_bytes(b"what a kill left")
+    assert train(resumed_plan(there.out, print), Ear(), resume=True).finished
+    names = sorted(path.name for path in (there.out / "checkpoints").iterdir())
+    assert names == ["00000002.pt", "00000003.pt", "00000004.pt"]
+
+
 def test_a_kill_before_the_best_was_kept_is_made_good(plan, monkeypatch):
     scored = iter([0.3, 0.1])
     monkeypatch.setattr(domains, "appoint_judge", lambda *_: FakeJudge(scored))

@@ -167,7 +167,7 @@ class Run:
             scenario.longest = max(scenario.longest, seconds)
             self._done += 1
             if lost is not None:
-                scenario.lost.append(f"trial {number}: {lost}")
+                scenario.lost.append(f"trial {number + 1}: {lost}")
             said = f"LOST: {lost}" if lost is not None else f"survived {tried}"
             told(f"{self._left()}  {scenario.name}, trial {number + 1}: {said}")
 

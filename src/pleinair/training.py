@@ -168,6 +168,11 @@ class _Run:
         run.started = time.perf_counter() - session.seconds
         return run
 
+    @property
+    def latest(self) -> Path:
+        """Where the checkpoint of this very step lies, if it is kept."""
+        return checkpoint.path_of(self.plan.out, self.session.step)
+
     def writing(self) -> AbstractContextManager[None]:
         """What a disk refuses is an OutputError that says how to go on."""
         out = self.plan.out
@@ -273,7 +278,7 @@ class _Run:
         state = self.state()
         if not session.team.is_first:
             return
-        checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, state)
+        checkpoint.save(self.latest, session.recipe, state)
         self.keep_painter()
         checkpoint.prune(out, TRAIN.checkpoints_kept)
 
@@ -337,8 +342,11 @@ class _Run:
             return
         with self.writing():
             monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
-            # A kill may have come between this checkpoint and the painter that goes with it.
+            # A kill may have come between this checkpoint and the painter that goes with it, or
+            # before older ones were removed; of damaged ones the one before them must stay.
             self.keep_painter()
+            if checkpoint.numbered(self.plan.out)[-1] == self.latest:
+                checkpoint.prune(self.plan.out, TRAIN.checkpoints_kept)
 
 
 def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
