@@ -543,9 +543,12 @@ def test_a_kill_before_old_checkpoints_went_is_made_good(plan, monkeypatch):
         patch.setattr("pleinair.checkpoint.prune", lambda *_: None)
         train(there, Ear())
     (there.out / "checkpoints" / ".00000004.pt.x.part").write_bytes(b"what a kill left")
+    (there.out / ".x.part").mkdir()  # and in the export at the end
+    (there.out / ".x.part" / "painter.onnx").write_bytes(b"half")
     assert train(resumed_plan(there.out, print), Ear(), resume=True).finished
     names = sorted(path.name for path in (there.out / "checkpoints").iterdir())
     assert names == ["00000002.pt", "00000003.pt", "00000004.pt"]
+    assert not list(there.out.rglob("*.part"))
 
 
 def test_a_kill_before_the_best_was_kept_is_made_good(plan, monkeypatch):
