@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TOOLS := build/tools/bin
 
-.PHONY: demo test check notebook bench ratios docs release-check lock audit clean
+.PHONY: demo test check notebook bench ratios torture docs release-check lock audit clean
 
 demo: .venv/light
 	rm -rf demo && mkdir demo
@@ -40,6 +40,11 @@ ratios: .venv/dev
 FUZZ_SECONDS ?= 60
 fuzz: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
+# Kills, full disks, clocks that jump, little memory, lying servers: 20 minutes at most, in build/torture.json.
+# ARGS="--seed 7 --only 'kill -9/*'" has some of it again, ARGS=--docs puts the figures into docs/reliability.md.
+torture: .venv/dev
+	$(BIN)/python -m torture $(ARGS)
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py

@@ -16,6 +16,7 @@ from pleinair import cli, images, metrics
 from pleinair.cli import terminal
 from pleinair.cli import train as train_command
 from pleinair.config import RECIPES
+from pleinair.errors import MissingExtraError
 from pleinair.recipes import recipe_from_dict
 
 from .conftest import SAMPLES, picture
@@ -476,3 +477,50 @@ def test_the_samples_become_paintings(tmp_path):
 def test_what_is_missing_or_misspelt_is_named(words, said, capsys):
     assert run(*words) == 1
     assert said in one_line(capsys)
+
+
+# --- too little memory ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        ImportError("libx.so: failed to map segment from shared object", name="_core"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_too_little_memory_is_one_sentence_whatever_a_library_makes_of_it(
+    error, photo, monkeypatch, capsys
+):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("pleinair.tree.plan", fails)
+    monkeypatch.setattr("pleinair.cli.paint._Outing.run", fails)
+    assert run("paint", photo) == 1
+    assert "not enough memory" in one_line(capsys)
+
+
+def test_a_missing_extra_is_not_blamed_for_too_little_memory(photo, monkeypatch, capsys):
+    def fails(*_, **__):
+        try:
+            raise ImportError("libx.so: failed to map segment from shared object", name="_core")
+        except ImportError as error:
+            raise MissingExtraError("_core is not installed; run pip install it.") from error
+
+    monkeypatch.setattr("pleinair.cli.paint._Outing.run", fails)
+    assert run("paint", photo) == 1
+    assert "not enough memory" in one_line(capsys)
+
+
+def test_what_else_is_not_expected_stays_a_traceback(photo, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("ours to mend")
+
+    monkeypatch.setattr("pleinair.cli.paint._Outing.run", fails)
+    monkeypatch.setattr(sys, "argv", ["pleinair", "paint", str(photo)])
+    with pytest.raises(RuntimeError, match="ours to mend"):
+        cli.main()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pleinair import data
-from pleinair.errors import DataError
+from pleinair.errors import DataError, ImageError
 from pleinair.prefetch import Prefetched
 from pleinair.settings import DATA
 
@@ -404,3 +404,18 @@ def test_pictures_are_held_out_where_there_are_many(folder, tmp_path):
     train, held = data.set_apart(place, folder("val", 2), 3)
     assert held is not None
     assert (len(train.names), len(held.names)) == (60, 2)
+
+
+def test_too_little_memory_leaves_no_picture_out_of_a_run(folder, monkeypatch):
+    pictures = data.Pictures(folder("a", 3), 32, 0, print)
+
+    def full(*_):
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise ImageError("a.png does not fit into memory.") from error
+
+    monkeypatch.setattr("pleinair.images.read_small", full)
+    with pytest.raises(ImageError, match="memory"):
+        pictures.get(0)
+    assert not pictures.bad

@@ -369,3 +369,15 @@ def test_leaves_are_the_same_for_everybody_and_cover_the_range():
 def test_a_wish_knows_its_size():
     assert Wish().size == (512, 512)
     assert spec_from_dict(spec_to_dict(SPECS["blurred"])) == SPECS["blurred"]
+
+
+def test_one_painter_is_one_file_however_often_it_is_written(tmp_path):
+    """safetensors has its words in a new order each time."""
+    painter = painter_of(SPECS["light"])
+    files = set()
+    for number in range(8):
+        path = tmp_path / f"{number}.safetensors"
+        weights.save(painter, path)
+        files.add(path.read_bytes())
+        assert weights.load(path).card == painter.card
+    assert len(files) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -573,3 +574,33 @@ def test_a_read_only_cache(host, tmp_path):
     (tmp_path / "cache").chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(OutputError, match="PLEINAIR_CACHE"):
         hub.find("mine")
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_killed_at_any_moment_nothing_of_a_download_is_left_over(host, monkeypatch, moment):
+    """Of a painter that can be found, its lock is there and its download gone."""
+    hub.add("mine", f"{host.url}/mine.onnx")
+
+    class Killed(BaseException):
+        pass
+
+    def killing(real):
+        def call(*given, **named):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            return real(*given, **named)
+
+        return call
+
+    left = moment
+    with monkeypatch.context() as patch:
+        patch.setattr(stock, "_keep", killing(stock._keep))
+        patch.setattr("pleinair.files.os.replace", killing(os.replace))
+        patch.setattr("pleinair.stock.shutil.rmtree", killing(shutil.rmtree))
+        with contextlib.suppress(Killed):
+            hub.find("mine")
+    assert hub.find("mine").is_file()
+    assert len(stock.locks()) == 1
+    assert not list((places.cache() / "painters").glob("fetching-*"))

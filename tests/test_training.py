@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -499,6 +500,26 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_taken(plan):
     )
 
 
+@pytest.mark.parametrize(
+    "written", ["monitoring.append_history", "monitoring.plot_losses", "weights.save"]
+)
+def test_a_full_disk_is_one_sentence_whatever_is_written(plan, monkeypatch, written):
+    there = plan(tiny("light"), "run", steps=4, checkpoint_every=2, log_every=1, sample_every=2)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(ear: Ear) -> None:
+        patch.setattr(f"pleinair.{written}", full)
+
+    with monkeypatch.context() as patch:
+        ear = Ear(at=3, action=lambda: fill(ear))
+        with pytest.raises(OutputError, match=f"No space left.*--resume {there.out}") as caught:
+            train(there, ear)
+    assert "\n" not in str(caught.value)
+    assert train(resumed_plan(there.out, print), Ear(), resume=True).finished
+
+
 def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):
     scored = iter([0.3, 0.1, 0.2, 0.25, 0.22])
     monkeypatch.setattr(domains, "appoint_judge", lambda *_: FakeJudge(scored))
@@ -514,6 +535,20 @@ def test_three_checkpoints_and_the_best_are_kept(plan, monkeypatch):
     assert "stopped improving (KID-Lite0 0.1000 at step 4" in outcome.verdict
     lines = monitoring.read_history(there.out / "history.jsonl")
     assert [line["kid"] for line in lines if "kid" in line] == [0.3, 0.1, 0.2, 0.25, 0.22]
+
+
+def test_a_kill_before_old_checkpoints_went_is_made_good(plan, monkeypatch):
+    there = plan(tiny("light"), "run", steps=4, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("pleinair.checkpoint.prune", lambda *_: None)
+        train(there, Ear())
+    (there.out / "checkpoints" / ".00000004.pt.x.part").write_bytes(b"what a kill left")
+    (there.out / ".x.part").mkdir()  # and in the export at the end
+    (there.out / ".x.part" / "painter.onnx").write_bytes(b"half")
+    assert train(resumed_plan(there.out, print), Ear(), resume=True).finished
+    names = sorted(path.name for path in (there.out / "checkpoints").iterdir())
+    assert names == ["00000002.pt", "00000003.pt", "00000004.pt"]
+    assert not list(there.out.rglob("*.part"))
 
 
 def test_a_kill_before_the_best_was_kept_is_made_good(plan, monkeypatch):

@@ -732,3 +732,68 @@ def test_the_python_of_the_page_runs(tmp_path, monkeypatch, stub):
     text = (REPOSITORY / "docs" / "video.md").read_text(encoding="utf-8")
     exec(compile(text.split("```python\n")[1].split("```")[0], "video.md", "exec"), {})
     assert (tmp_path / "holiday.monet.mp4").exists()
+
+
+def test_a_film_that_was_in_its_place_when_the_kill_came_is_known_as_ours(tmp_path, monkeypatch):
+    source = clip(tmp_path / "a.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr(work.Work, "remove", lambda _: None)  # it came just before that
+        first = paint_video(Stub(), source).path
+    before = watched(first)
+    stub = Stub()
+    film = paint_video(stub, source)
+    assert stub.calls == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.monet.mp4", "a.mp4"]
+    (times, pixels), (wanted, undisturbed) = watched(film.path), before
+    assert times == wanted
+    assert all(np.array_equal(a, b) for a, b in zip(pixels, undisturbed, strict=True))
+    with pytest.raises(OutputError, match="exists"):
+        paint_video(Stub(), source)
+
+
+def test_a_film_that_somebody_put_there_since_is_not_ours(tmp_path, monkeypatch):
+    source = clip(tmp_path / "a.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr(work.Work, "remove", lambda _: None)
+        film = paint_video(Stub(), source).path
+    film.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists"):
+        paint_video(Stub(), source)
+    assert film.read_bytes() == b"mine"
+
+
+def test_too_little_memory_is_no_fault_of_the_clip(tmp_path, monkeypatch):
+    """Frames that did not fit were left out, and the film was shorter than its clip."""
+    source = clip(tmp_path / "a.mp4")
+
+    class Full:
+        """Packets, then no room for more."""
+
+        def __init__(self, real):
+            self._real, self._left = real, 5
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self._left -= 1
+            if self._left < 0:
+                raise av.error.MemoryError(12, "Cannot allocate memory")
+            return next(self._real)
+
+    class Container:
+        """A clip to read whose packets end so."""
+
+        def __init__(self, real):
+            self._real = real
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+        def demux(self, stream):
+            return Full(self._real.demux(stream))
+
+    with clips.opened(source) as real:
+        stream = clips.picture_stream(real, source)
+        with pytest.raises(MemoryError):
+            list(clips._decoded(Container(real), stream, print))

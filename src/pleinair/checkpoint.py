@@ -252,8 +252,11 @@ def prune(run: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints of a run, and what a kill left half-written."""
     for path in numbered(run)[:-keep]:
         path.unlink(missing_ok=True)
-    for path in run.rglob(".*.part"):
-        path.unlink(missing_ok=True)
+    for path in list(run.rglob(".*.part")):
+        if path.is_dir():  # of an export
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

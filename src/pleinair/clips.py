@@ -267,6 +267,8 @@ def _decoded(container: InputContainer, stream: VideoStream, warn: Warn) -> Iter
             packet = next(packets)
         except StopIteration:
             return
+        except av.error.MemoryError:
+            raise  # the clip is not broken
         except av.error.FFmpegError:
             packet = None  # the file ends within a packet; what is decoded so far is still due
         if due is not None and packet is not None and packet.dts is not None:
@@ -275,6 +277,8 @@ def _decoded(container: InputContainer, stream: VideoStream, warn: Warn) -> Iter
             found = stream.codec_context.decode(packet)
         except av.error.EOFError:
             return
+        except av.error.MemoryError:
+            raise
         except av.error.FFmpegError as error:
             found = []
             if not told:

@@ -133,6 +133,8 @@ def _holds(container: str, stream: Stream) -> bool:
     try:
         trial.add_stream_from_template(stream, opaque=True)
         trial.start_encoding()
+    except av.error.MemoryError:
+        raise
     except (ValueError, TypeError, av.error.FFmpegError):
         return False
     return True
@@ -160,6 +162,8 @@ def _audio(stream: Stream, film: OutputContainer, span: Span) -> tuple[Stream, S
     def step(packet: Packet[Any] | None) -> list[Packet[Any]]:
         try:
             decoded = sound.decode(packet)
+        except av.error.MemoryError:
+            raise
         except av.error.FFmpegError:
             decoded = []
         frames = [out for frame in decoded for out in resampler.resample(frame)]
@@ -238,6 +242,8 @@ def _packets(
             packet.pts -= round(shift / base)
             packet.dts = packet.pts if packet.dts is None else packet.dts - round(shift / base)
             yield from _timed(step(packet), made)
+    except av.error.MemoryError:
+        raise
     except av.error.FFmpegError:
         pass  # the file ends here, as was said when its pictures were read
     for _, made, step in steps.values():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pleinair import images, sources
 from pleinair.config import Recipe
-from pleinair.errors import DataError, ImageError
+from pleinair.errors import DataError, ImageError, lacks_memory
 from pleinair.images import Batch, Pixels
 from pleinair.sources import Source
 
@@ -123,6 +123,8 @@ class Pictures:
         return "" if self.source.files else f"{self.place}: {self.names[index]}"
 
     def _skip(self, index: int, error: ImageError) -> None:
+        if lacks_memory(error):
+            raise error  # it is not the picture's fault, and a run is not to depend on it
         with self._lock:
             is_new = index not in self.bad
             self.bad.add(index)

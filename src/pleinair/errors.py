@@ -73,3 +73,23 @@ class ExportError(PleinairError):
 
 class MissingExtraError(PleinairError):
     """An optional part of pleinair is not installed."""
+
+
+# As libraries say it whose exceptions are of no kind that means it.
+_NO_MEMORY = (
+    "allocate memory",  # of ONNX Runtime, torch and the system: failed to, cannot, can't
+    "bad_alloc",
+    "can't start new thread",
+    "could not create a primitive",  # oneDNN, within torch
+    "failed to map segment",  # of a library on its way into memory
+    "PosixThread",  # ONNX Runtime, of a thread without room for its stack
+)
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, comes of too little memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

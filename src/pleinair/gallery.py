@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import __version__, appearance, files, hub, images, metrics, parsing, sources
-from pleinair.errors import DataError, ImageError
+from pleinair.errors import DataError, ImageError, lacks_memory
 from pleinair.images import Pixels
 from pleinair.metrics import Maps
 from pleinair.painter import Painter
@@ -262,6 +262,8 @@ class Gallery:
             try:
                 batch.append(show(number))
             except ImageError as error:
+                if lacks_memory(error):
+                    raise  # or what is kept would lack a picture that is whole
                 failed.append(error)
                 continue
             good.append(number)

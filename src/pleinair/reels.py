@@ -211,6 +211,9 @@ def join(
         try:
             _join(clip, coding, pieces, target, begin, replace(span, effort=effort), warn)
             return
+        except MemoryError:
+            target.unlink(missing_ok=True)
+            raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             target.unlink(missing_ok=True)  # its room may be what is lacking
             if isinstance(error, OSError) or effort == companions.EFFORTS[-1]:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleinair import identify, nameplate, onnxfile
-from pleinair.errors import PainterError, UsageError
+from pleinair.errors import PainterError, UsageError, lacks_memory
 from pleinair.images import Batch
 from pleinair.settings import PAINT
 
@@ -117,11 +117,18 @@ class Session:
 
     def values(self, names: Sequence[str], batch: Batch) -> dict[str, Any]:
         """What these outputs are for a batch, by name."""
-        found = self._session.run(list(names), {self._input: batch})
-        return dict(zip(names, found, strict=True))
+        return dict(zip(names, self._all(list(names), batch), strict=True))
 
     def _run(self, output: str, batch: Batch, options: Any = None) -> Any:
-        return self._session.run([output], {self._input: batch}, options)[0]
+        return self._all([output], batch, options)[0]
+
+    def _all(self, outputs: list[str], batch: Batch, options: Any = None) -> Any:
+        try:
+            return self._session.run(outputs, {self._input: batch}, options)
+        except Exception as error:  # onnxruntime's exceptions have no common root but this
+            if lacks_memory(error):
+                raise MemoryError(str(error)) from error
+            raise
 
 
 class TwoModes(Session):
@@ -283,7 +290,9 @@ def _session(data: bytes, name: str, way: Way, optimised: bool = True) -> Any:
         # What a device cannot do is done by the processor.
         providers = dict.fromkeys([DEVICES[way.device], DEVICES["cpu"]])
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
-    except Exception as error:  # onnxruntime's exceptions have no common root but this
+    except Exception as error:
+        if lacks_memory(error):
+            raise MemoryError(str(error)) from error
         raise PainterError(
             f"{name} is not a painter that can be loaded ({str(error).splitlines()[0][:120]})."
         ) from error

@@ -192,16 +192,14 @@ def _fetched(entry: Entry, folder: Path, told: Told, progress: Progress, renew: 
         shutil.rmtree(folder, ignore_errors=True)  # or the next try would take it for good
         # The file is gone; what people know is where it came from.
         raise PainterError(str(error).replace(str(source), entry.url)) from error
-    path = _put(entry, sha256, painter)
-    if lock is None or renew:
+    if lock is None or renew:  # before the painter can be found: nobody would come back for it
         before = _lock_of(entry.url)
         where = (remote.commit, remote.file) if remote else ("", "")
         _keep(Lock(entry.url, sha256, *where, source.stat().st_size))
         if before and before.sha256 != sha256:
             _drop(entry.name, before.sha256)
         told(_remembered(entry, sha256, bool(expected), before))
-    shutil.rmtree(folder, ignore_errors=True)
-    return path
+    return _put(entry, sha256, painter, folder)
 
 
 def _downloaded(
@@ -239,8 +237,8 @@ def _downloaded(
     return target
 
 
-def _put(entry: Entry, sha256: str, painter: bytes) -> Path:
-    """A painter in its place in the cache; what says so is written last."""
+def _put(entry: Entry, sha256: str, painter: bytes, coming: Path) -> Path:
+    """A painter in its place in the cache, its download gone; what says so is written last."""
     folder = places.make(_folder(sha256), places.CACHE_ADVICE)
     path, note = folder / f"{entry.name}.onnx", folder / "kept.json"
     sizes: dict[str, int] = {}
@@ -249,6 +247,7 @@ def _put(entry: Entry, sha256: str, painter: bytes) -> Path:
     sizes[entry.name] = len(painter)
     with files.writing(path, places.CACHE_ADVICE):
         files.write_bytes(path, painter)
+        shutil.rmtree(coming, ignore_errors=True)
         kept = {"url": entry.url, "sha256": sha256, "bytes": sizes}
         files.write_bytes(note, json.dumps(kept, indent=1).encode())
     return path

@@ -7,14 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from pleinair import checkpoint, data, domains, foreign, hub, monitoring, weights
+from pleinair import checkpoint, data, domains, files, foreign, hub, monitoring, weights
 from pleinair.board import Board
 from pleinair.config import pictures_a_step, size_multiple
 from pleinair.engines import engine
@@ -66,13 +66,15 @@ def _trained(plan: Plan, listener: Listener, resume: bool) -> Outcome:
     team = run.session.team
     with _interruptible() as interrupted, closing(run):
         if not resume:
-            run.save()  # a kill in the first minutes must find something to go on with
+            with run.writing():
+                run.save()  # a kill in the first minutes must find something to go on with
         ended = run.finished
         while not ended:
             run.step()
-            run.score()
-            ended = team.anyone(run.finished or interrupted())
-            run.tell(ended)
+            with run.writing():
+                run.score()
+                ended = team.anyone(run.finished or interrupted())
+                run.tell(ended)
     step, warmup = run.session.step, plan.recipe.warmup_steps
     verdict = monitoring.closing_words(run.scores, step, plan.out, warmup)
     return Outcome(plan.out, step, run.finished, step > warmup, verdict)
@@ -167,6 +169,18 @@ class _Run:
             run.board = Board(plan.out, session.step)
         run.started = time.perf_counter() - session.seconds
         return run
+
+    @property
+    def latest(self) -> Path:
+        """Where the checkpoint of this very step lies, if it is kept."""
+        return checkpoint.path_of(self.plan.out, self.session.step)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """What a disk refuses is an OutputError that says how to go on."""
+        out = self.plan.out
+        return files.writing(
+            out, f"the last checkpoint is whole: make room and go on with --resume {out}"
+        )
 
     @property
     def finished(self) -> bool:
@@ -266,7 +280,7 @@ class _Run:
         state = self.state()
         if not session.team.is_first:
             return
-        checkpoint.save(checkpoint.path_of(out, session.step), session.recipe, state)
+        checkpoint.save(self.latest, session.recipe, state)
         self.keep_painter()
         checkpoint.prune(out, TRAIN.checkpoints_kept)
 
@@ -321,9 +335,13 @@ class _Run:
         self.scores = [Score(**score) for score in state["scores"]]
         if not self.session.team.is_first:
             return
-        monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
-        # A kill may have come between this checkpoint and the painter that goes with it.
-        self.keep_painter()
+        with self.writing():
+            monitoring.rewind_history(self.plan.out / "history.jsonl", self.session.step)
+            # A kill may have come between this checkpoint and the painter that goes with it, or
+            # before older ones were removed; of damaged ones the one before them must stay.
+            self.keep_painter()
+            if checkpoint.numbered(self.plan.out)[-1] == self.latest:
+                checkpoint.prune(self.plan.out, TRAIN.checkpoints_kept)
 
 
 def save_painter(session: Session, plan: Plan, score: Score | None) -> None:

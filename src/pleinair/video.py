@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +16,7 @@ from pleinair.clips import Clip, Frame, Pixels, Warn
 from pleinair.errors import OutputError, UsageError, VideoError
 from pleinair.reels import Coding, Piece
 from pleinair.settings import PAINT, VIDEO, Look
-from pleinair.work import ROOM, Work, piece_length, settings_of
+from pleinair.work import ROOM, Work, is_ours, piece_length, settings_of
 
 Told = Callable[[int, int], None]  # frames done, of about how many
 
@@ -110,7 +109,7 @@ def paint_video(
             raise VideoError(f"{clip.path} has no frame in that time; look at --start and --end.")
         whole = work.folder / f"film{aim.suffix}"
         reels.join(clip, coding, work.pieces(), whole, begin, finish, note)
-        _put(whole, aim)
+        work.place(whole)
         film = Film(
             path=aim,
             frames=work.frames,
@@ -213,7 +212,7 @@ def check_film(target: Path, source: Path, force: bool) -> None:
     files.check_free(target, force=True)
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError(f"{target} is the clip itself; name another file with -o.")
-    files.check_free(target, force)
+    files.check_free(target, force or is_ours(target))
 
 
 def seconds_of(moment: float | str, name: str = "time") -> Fraction:
@@ -244,9 +243,3 @@ def _span(
 def _ticks(seconds: Fraction | None, clip: Clip) -> int | None:
     """The first tick at or after a moment."""
     return None if seconds is None else -int(-(seconds / clip.time_base) // 1)
-
-
-def _put(whole: Path, target: Path) -> None:
-    with whole.open("r+b") as file:
-        os.fsync(file.fileno())
-    os.replace(whole, target)

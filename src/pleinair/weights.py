@@ -51,7 +51,19 @@ def save(weights: Weights, path: Path) -> None:
     from safetensors.numpy import save as to_bytes
 
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.arrays.items()}
-    files.write_bytes(path, to_bytes(arrays, metadata=weights.described()))
+    files.write_bytes(path, _in_order(to_bytes(arrays, metadata=weights.described())))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A .safetensors file with its words in order; the library has a new one each time, and the
+    same painter would not be the same file.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def load(path: Path) -> Weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import asdict
 from io import BytesIO
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pleinair import files, parsing, reels
 from pleinair.clips import Clip
 from pleinair.errors import OutputError
+from pleinair.ledger import mark_of
 from pleinair.reels import Coding, Piece
 from pleinair.settings import VIDEO, Look
 from pleinair.steadiness import Steadiness
@@ -31,7 +33,7 @@ class Work:
     """
 
     def __init__(self, target: Path, settings: dict[str, Any], force: bool) -> None:
-        self.folder = target.with_name(f".{target.name}.pleinair")
+        self.folder = _folder(target)
         self._target = target
         self.frames = 0
         self.whole = False
@@ -92,6 +94,18 @@ class Work:
         self.whole = True
         files.write_bytes(self.folder / "painted", b"")
 
+    def place(self, whole: Path) -> None:
+        """Put the whole film where it was to be. Raises OSError.
+
+        What it will look like there is noted first: after a kill between this and `remove` the
+        next call knows the film as its own, see `is_ours`.
+        """
+        for error in files.sync_all([whole]):
+            if error is not None:
+                raise error
+        files.write_bytes(_note(self._target), json.dumps(mark_of(whole)).encode())
+        os.replace(whole, self._target)
+
     def remove(self) -> None:
         """Nothing of the folder is needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -116,6 +130,24 @@ class Work:
                 f"{state} is damaged ({error}); remove {self.folder} and begin anew."
             ) from error
         self.whole = (self.folder / "painted").exists()
+
+
+def is_ours(target: Path) -> bool:
+    """Whether a film is there that a killed call had put in its place, just before its end."""
+    try:
+        noted = json.loads(_note(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    found = mark_of(target)
+    return found is not None and noted == list(found)
+
+
+def _note(target: Path) -> Path:
+    return _folder(target) / "placed"
+
+
+def _folder(target: Path) -> Path:
+    return target.with_name(f".{target.name}.pleinair")
 
 
 def piece_length(clip: Clip) -> int:

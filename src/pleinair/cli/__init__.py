@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 
-from pleinair.errors import PleinairError
+from pleinair.errors import PleinairError, lacks_memory
 
 
 def _version() -> str:
@@ -61,6 +61,18 @@ def _said(error: Exception) -> str:
     return f"{error.argument.name} is missing; `{command} --help` says what is needed."
 
 
+def _told(error: Exception) -> str:
+    """The sentence for an error; of too little memory, whatever a library made of it."""
+    known = isinstance(error, (PleinairError, CycloptsError))
+    if not lacks_memory(error) or (known and "memory" in str(error)):
+        return _said(error)
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return (
+        f"there is not enough memory for this ({reason}); close other programs, take smaller "
+        "pictures, or allow more."
+    )
+
+
 def main() -> NoReturn:
     """Entry point: errors become one line and exit code 1, Ctrl-C exit code 130."""
     from pleinair.cli.terminal import say  # for those who run a command
@@ -68,13 +80,15 @@ def main() -> NoReturn:
     try:
         words = sys.argv[1:]
         code = app(words, result_action="return_value", exit_on_error=False, print_error=False)
-    except (PleinairError, CycloptsError) as error:
-        say(f"pleinair: {_said(error)}")
-        code = 1
     except KeyboardInterrupt:
         say("pleinair: interrupted.")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()
+        code = 1
+    except Exception as error:
+        if not isinstance(error, (PleinairError, CycloptsError)) and not lacks_memory(error):
+            raise
+        say(f"pleinair: {_told(error)}")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
