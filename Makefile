@@ -82,7 +82,7 @@ LOCK = $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --gener
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	--constraint constraints.txt
 # torch is in none: which build of it is right depends on the machine, and each comes from elsewhere.
-APART = serve heif hub import parquet tensorboard video
+APART = serve heif hub import parquet scale tensorboard video
 lock: build/tools/made
 	$(LOCK) pyproject.toml --output-file requirements/light.txt
 	$(LOCK) pyproject.toml --extra serve --extra heif --output-file requirements/serve.txt

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-WITHOUT_TORCH = ["serve", "heif", "hub", "import", "parquet", "tensorboard", "video"]
+WITHOUT_TORCH = ["serve", "heif", "hub", "import", "parquet", "scale", "tensorboard", "video"]
 # What each lock is of: extras of the package, or a group of its own.
 LOCKS = {
     "light": [],
