@@ -67,12 +67,12 @@ def together(photos: str, out: str, count: int, workers: int, kills: int) -> flo
 
 
 def kill_a_worker(parent: int, painted: int) -> None:
-    """As `kill -9` does, the worker that has worked longest."""
+    """As `kill -9` does, the newest worker: the second time it is the one that took the place."""
     workers = []
     for process in psutil.Process(parent).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if "MapWorker" in " ".join(process.cmdline()):
-                workers.append((sum(process.cpu_times()[:2]), process.pid))
+                workers.append((process.create_time(), process.pid))
     _, worker = max(workers)
     os.kill(worker, signal.SIGKILL)
     print(f"killed worker {worker} when {painted} were painted", file=sys.stderr)

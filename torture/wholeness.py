@@ -18,11 +18,11 @@ from torture.errors import LostError
 
 # Work files that the documentation names, by path in the folder; all are hidden but downloads.
 WORK = re.compile(
-    r"(.*/)?(\.pleinair\.jsonl|\.[^/]*\.part(/.*)?|\.[^/]*\.pleinair/.*|\.?[^/]*\.lock"
+    r"(.*/)?(\.pleinair\.jsonl|\.[^/]*\.part(/.*)?|\.pleinair/.*|\.[^/]*\.pleinair/.*|\.?[^/]*\.lock"
     r"|fetching-[0-9a-f]{16}/.*)"
 )
 # Those that may stay once all is done.
-KEPT = re.compile(r"(.*/)?(\.pleinair\.jsonl|\.?[^/]*\.lock)")
+KEPT = re.compile(r"(.*/)?(\.pleinair\.jsonl|\.pleinair/[^/]*|\.?[^/]*\.lock)")
 _TODAY = re.compile(rb'(exported\\?": ?\\?")\d{4}-\d\d-\d\d')
 
 

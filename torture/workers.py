@@ -9,6 +9,7 @@ import sys
 from random import Random
 
 import psutil
+import pyarrow.parquet as pq
 
 from torture.bench import Bench, Reference
 from torture.errors import LostError
@@ -61,7 +62,18 @@ def killed(bench: Bench, random: Random) -> int:
         found = subject.result(place, ended)
         if {name: found.get(name) for name in reference.result} != reference.result:
             raise LostError("not all is there that the folder command paints")
+        _check_manifest(place, {name for name in found if name.endswith((".png", ".jpg"))})
     return kills
+
+
+def _check_manifest(place: Place, paintings: set[str]) -> None:
+    """Each painting has one row, and nothing is left of those who died."""
+    records = place.out / ".pleinair"
+    rows = pq.read_table(records / "manifest.parquet", columns=["output"])["output"].to_pylist()
+    if sorted(rows) != sorted(paintings):
+        raise LostError("the manifest does not tell of each painting once")
+    if left := [path.name for path in records.rglob("*.parquet") if path.parent != records]:
+        raise LostError(f"left of workers that died: {', '.join(left[:5])}")
 
 
 def _kill_one(process: subprocess.Popen[bytes], random: Random) -> int:
