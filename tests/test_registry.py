@@ -216,6 +216,21 @@ def test_what_nobody_told_is_trusted_once_and_then_held_to(host):
     assert len(list(places.cache().rglob("*.onnx"))) == 1
 
 
+def test_a_renewal_that_meets_a_full_disk_leaves_the_painter(host, monkeypatch):
+    host.files["/mine.onnx"] = MONET
+    hub.add("mine", f"{host.url}/mine.onnx")
+    hub.find("mine")
+    _, host.files["/mine.onnx"] = small()
+
+    def full(*_):
+        raise OutputError("no room")
+
+    monkeypatch.setattr(stock, "_put", full)
+    with pytest.raises(OutputError, match="no room"):
+        hub.fetch("mine", renew=True)
+    assert hub.find("mine").read_bytes() == MONET
+
+
 def test_no_web_page_is_taken_for_a_painter_or_remembered(host):
     host.files["/mine.onnx"] = b"<!DOCTYPE html><html>please log in</html>"
     hub.add("mine", f"{host.url}/mine.onnx")

@@ -105,7 +105,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
 
 
@@ -252,6 +253,95 @@ def test_a_photo_that_went_bad_leaves_its_painting_known(photos, tmp_path):
     assert statuses(painted(photos, out)) == {"skipped": 4, "painted": 1}
 
 
+def test_photos_themselves_are_never_painted_over(photos, tmp_path):
+    before = contents(photos)
+    forced = PaintOptions(force=True)
+    (tmp_path / "link").symlink_to(photos)
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    for places, out in (
+        (photos, photos),
+        (photos, tmp_path / "link"),
+        ([photos / "sub", beside], photos),  # paintings of photos/sub would go into photos/sub
+    ):
+        with pytest.raises(UsageError, match="holds the photos themselves"):
+            painted(places, out, options=forced)
+    assert contents(photos) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_text_is_told_and_the_others_are_painted(photos, tmp_path):
+    name = b"caf\xe9.jpg"
+    Path(os.fsdecode(os.fsencode(photos) + b"/" + name)).write_bytes(
+        (photos / "a.jpg").read_bytes()
+    )
+    outcomes = painted(photos, tmp_path / "out")
+    assert statuses(outcomes) == {"painted": 5, "failed": 1}
+    assert "its name is no UTF-8; rename it." in outcomes[0].error
+
+
+def test_clocks_of_workers_decide_nothing(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    early = manifest.now()
+    monkeypatch.setattr(crew, "now", lambda: early.replace(year=early.year + 1))
+    painted(photos, out)
+    monkeypatch.setattr(crew, "now", lambda: early)  # another machine paints the next time
+    Image.fromarray(picture(24, 32, 9)).save(photos / "a.jpg")
+    assert statuses(painted(photos, out)) == {"skipped": 4, "painted": 1}
+    assert statuses(painted(photos, out)) == {"skipped": 5}
+
+
+def test_a_put_whose_answer_is_lost_is_known_to_the_next_run(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    put = storage.Local.put
+
+    def deaf(self, things):
+        found = put(self, things)
+        lost = [place.endswith(("a.jpg", "b.png")) for place, _ in things]
+        return [
+            OSError("no answer") if gone else one for gone, one in zip(lost, found, strict=True)
+        ]
+
+    monkeypatch.setattr(storage.Local, "put", deaf)
+    first = painted(photos, out)
+    assert statuses(first) == {"painted": 2, "failed": 3}
+    monkeypatch.undo()
+    (out / "b.png").unlink()  # of this one not only the answer was lost
+    assert statuses(painted(photos, out)) == {"skipped": 4, "painted": 1}
+    assert all(row["error"] is None for row in rows(out).values())
+
+
+def test_a_put_that_fails_is_in_the_manifest(photos, tmp_path, monkeypatch):
+    put = storage.Local.put
+
+    def full(self, things):
+        return [
+            OSError("no room") if place.endswith("b.png") else put(self, [(place, data)])[0]
+            for place, data in things
+        ]
+
+    monkeypatch.setattr(storage.Local, "put", full)
+    painted(photos, tmp_path / "out")
+    assert "cannot be written (no room)" in rows(tmp_path / "out")["b.png"]["error"]
+    monkeypatch.undo()
+    assert statuses(painted(photos, tmp_path / "out")) == {"skipped": 4, "painted": 1}
+
+
+def test_a_file_that_goes_while_a_folder_is_listed_hides_no_other(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    (tmp_path / "b.jpg").write_bytes(b"1")
+    seen = storage._seen
+    gone = iter([FileNotFoundError("gone")])
+
+    def first_is_gone(stat):
+        if error := next(gone, None):
+            raise error
+        return seen(stat)
+
+    monkeypatch.setattr(storage, "_seen", first_is_gone)
+    assert len(storage.Local().listing(str(tmp_path))) == 1
+
+
 def test_a_name_that_another_photo_takes_over(photos, tmp_path):
     out = tmp_path / "out"
     painted(photos, out)
@@ -378,6 +468,32 @@ def test_a_painting_that_somebody_puts_meanwhile_is_kept(photos, tmp_path):
     assert [outcome.status for outcome in outcomes] == ["failed", "painted"]
     assert "was made by somebody else meanwhile" in outcomes[0].error
     assert (tmp_path / "out" / "a.jpg").read_bytes() == b"precious"
+
+
+def test_the_very_painting_that_another_worker_puts_meanwhile_is_ours(photos, tmp_path):
+    campaign, commission, share, wishes = begun(photos, tmp_path / "out")
+    list(paint_many("monet", [photos], tmp_path / "expected"))
+    (tmp_path / "out" / "a.jpg").write_bytes((tmp_path / "expected" / "a.jpg").read_bytes())
+    outcomes = Hand(commission).paint(share, wishes)
+    assert statuses(outcomes) == {"painted": 2}
+    campaign.finish()
+    assert statuses(painted(photos, tmp_path / "out")) == {"skipped": 2, "painted": 3}
+
+
+def test_one_photo_ends_no_library(photos, tmp_path, monkeypatch):
+    paint = easel.paint
+
+    fails = iter([RuntimeError("a kernel failed\nat line 7")])
+
+    def failing(*words):
+        if error := next(fails, None):
+            raise error
+        return paint(*words)
+
+    monkeypatch.setattr(easel, "paint", failing)
+    outcomes = painted(photos, tmp_path / "out")
+    assert statuses(outcomes) == {"failed": 1, "painted": 4}
+    assert f"{photos}/a.jpg cannot be painted (a kernel failed); try" in outcomes[0].error
 
 
 def test_a_photo_that_goes_meanwhile_is_told(photos, s3):

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from pleinair import checkpoint
+from pleinair import session as session_room
 from pleinair.errors import TrainingError, UsageError
 from pleinair.plan import Plan, dealt_among, resumed_plan
 from pleinair.session import Session, dealt
@@ -125,6 +126,18 @@ def test_who_was_there_keeps_its_random_numbers_and_who_is_new_has_others():
     alone.restore_own(state, seed=0)
     # No more than a pool holds.
     assert [float(seen[0]) for seen in alone.painting_pool.pictures] == [0, 2]
+
+
+def test_a_machine_with_fewer_gpus_takes_the_random_states_it_has_devices_for(monkeypatch):
+    session = Session.start(tiny("light"), 0, Team(torch.device("cpu")))
+    own = session.own_state() | {"cuda_random": ["of 0", "of 1", "of 2", "of 3"]}
+    told = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", told.append)
+    monkeypatch.setattr(session_room, "_moved", lambda pool, _: pool)
+    session.team = Team(torch.device("cuda"))
+    session.restore_own([own], seed=0)
+    assert told == [["of 0", "of 1"]]
 
 
 # --- two processes, of which one is killed ------------------------------------------------------

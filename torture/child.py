@@ -115,6 +115,8 @@ def _be_hasty() -> None:
 def main() -> None:
     """The command, with its fault."""
     fault = Fault(**json.loads(os.environ[VARIABLE]))
+    # A suite that a shell runs in the background inherits that Ctrl-C is nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if fault.watched:
         events = _Events(fault)
         sys.addaudithook(events.hear)

@@ -13,6 +13,7 @@ from torture.subjects import Subject
 # Where a library ends the whole process itself, no sentence of ours can follow.
 _LAST_WORDS = re.compile(
     "OpenBLAS error|OpenBLAS blas_thread_init|libgcc_s.so|terminate called|Fatal Python error"
+    "|cannot allocate memory for thread-local data"
 )
 
 

@@ -147,6 +147,10 @@ class Hand:
         except MemoryError:
             large = f"{wish.photo} does not fit into memory; make it smaller first."
             return _Painted(wish, b"", Outcome(wish.photo, place, "failed", large))
+        except Exception as error:  # one photo must not end a library
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            said = f"{wish.photo} cannot be painted ({why}); try it alone, without --cluster."
+            return _Painted(wish, b"", Outcome(wish.photo, place, "failed", said))
         outcome = Outcome(
             wish.photo,
             place,
@@ -186,11 +190,14 @@ class Hand:
             record.failed(one)
         hashes = {one.wish.output: hashlib.sha256(one.data).hexdigest() for one in good}
         free = []
-        for one, taken in zip(good, self._pool.map(self._taken, good), strict=True):
-            if taken is None:
+        standing = self._pool.map(lambda one: self._standing(one, hashes[one.wish.output]), good)
+        for one, there in zip(good, standing, strict=True):
+            if there is None:
                 free.append(one)
+            elif isinstance(there, str):
+                record.put(one, there, hashes[one.wish.output])
             else:
-                record.failed(_Painted(one.wish, b"", taken))
+                record.failed(_Painted(one.wish, b"", there))
         record.on_their_way(free, hashes)
         things = [(one.outcome.painting, one.data) for one in free]
         for one, result in zip(free, self._store.put(things), strict=True):
@@ -199,22 +206,28 @@ class Hand:
                     f"{one.outcome.painting} cannot be written ({storage.why(result)}); choose "
                     "another place with -o."
                 )
-                record.failed(replace(one, outcome=_failed(one.outcome, error)))
+                record.unsure(one.wish, _failed(one.outcome, error))
             else:
                 record.put(one, result, hashes[one.wish.output])
 
-    def _taken(self, painted: _Painted) -> Outcome | None:
-        """What to say where somebody else has put something in a painting's place meanwhile."""
+    def _standing(self, painted: _Painted, sha256: str) -> str | Outcome | None:
+        """None where a painting's place is free; the mark of the very painting where it is there.
+
+        Or what to say where somebody else has put something else there meanwhile.
+        """
         place, before = painted.outcome.painting, painted.wish.before
         try:
             mark = self._store.mark(place)
+            if mark is None or mark == before or self._options.force:
+                return None
+            # As by a worker that was given up for dead and went on.
+            if hashlib.sha256(self._store.read(place)).hexdigest() == sha256:
+                return mark
         except OSError as error:
             return _failed(
                 painted.outcome,
                 f"{place} cannot be looked at ({storage.why(error)}); see to the rights to it.",
             )
-        if mark in (None, before) or self._options.force:
-            return None
         return _failed(
             painted.outcome,
             f"{place} was made by somebody else meanwhile; remove it or add --force.",
@@ -290,6 +303,11 @@ class _Record:
             sha256=sha256,
             seconds=painted.outcome.seconds,
         )
+
+    def unsure(self, wish: Wish, outcome: Outcome) -> None:
+        """A put has failed as far as is known; its answer alone may have been lost."""
+        self._outcomes[wish.output] = outcome
+        self._rows[wish.output] = replace(self._rows[wish.output], error=outcome.error)
 
     def failed(self, painted: _Painted) -> None:
         """There is no painting of a photo; what was there before still is."""

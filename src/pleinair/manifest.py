@@ -33,7 +33,8 @@ class Row:
     settings: digest of painter, look and options. sha256: of the painting's file.
     seconds: of painting. finished: UTC. error: a sentence where it failed.
     attempts: how often workers took up the share that it was in.
-    A row with neither mark of the output nor error is about a painting on its way.
+    A row with neither mark of the output nor error is about a painting on its way; so is one
+    without a mark that has a hash: whether its put arrived is not known.
     """
 
     input: str
@@ -54,8 +55,8 @@ class Row:
 
     @property
     def on_its_way(self) -> bool:
-        """Whether its worker died before it could say what became of it."""
-        return self.error is None and self.output_mark is None
+        """Whether nobody could say yet what became of it."""
+        return self.output_mark is None and (self.error is None or self.sha256 is not None)
 
 
 class Manifest:
@@ -113,10 +114,15 @@ class Manifest:
         mark = self._store.mark(place) if row.sha256 else None
         if mark is None or hashlib.sha256(self._store.read(place)).hexdigest() != row.sha256:
             return None
-        return replace(row, output_mark=mark)
+        return replace(row, output_mark=mark, error=None)
 
     def _resolved(self, row: Row) -> Row | None:
-        return self.arrived(row) if row.on_its_way else row
+        if not row.on_its_way:
+            return row
+        known = self.arrived(row)
+        if known is None and row.error and self._store.mark(f"{self._out}/{row.output}") is None:
+            return replace(row, sha256=None)  # it failed, and nothing is there
+        return known
 
     def _rows(self, place: str) -> list[Row]:
         return [Row(**values) for values in self._load(place).to_pylist()]
@@ -149,11 +155,15 @@ def now() -> datetime:
 
 
 def _latest(before: Any, after: Any) -> Any:
-    """Of each painting the row that was finished last, in the order of their names."""
+    """Of each painting the row that was finished last, in the order of their names.
+
+    What is told now is later than what was settled before, whatever clocks of machines said.
+    """
     pa = arrow()
-    table = pa.concat_tables([before, after]).sort_by(
-        [("output", "ascending"), ("finished", "ascending")]
-    )
+    told = pa.array([0] * len(before) + [1] * len(after), pa.int8())
+    table = pa.concat_tables([before, after]).append_column("told", told)
+    order = [(name, "ascending") for name in ("output", "told", "finished")]
+    table = table.sort_by(order).drop_columns("told")
     names = table["output"].combine_chunks()
     if len(names) < 2:
         return table

@@ -135,7 +135,7 @@ def _meant(error: BaseException) -> PleinairError:
         if isinstance(known, PleinairError):
             return known
         known = getattr(known, "cause", None) or known.__cause__
-    last = str(error).strip().splitlines()[-1]
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return OutputError(
         f"the cluster gave up ({last}); see to it, then run the same again: what is done is kept."
     )
@@ -167,8 +167,9 @@ def _begin(ray: Any, **settings: Any) -> None:
             if left:  # on a busy machine its parts do not find each other in time
                 continue
             where = os.environ.get("RAY_ADDRESS") or "this machine"
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise OutputError(
-                f"Ray does not answer on {where} ({str(error).strip().splitlines()[0]}); see that "
+                f"Ray does not answer on {where} ({why}); see that "
                 "RAY_ADDRESS names a cluster that runs, or that this machine is not too busy."
             ) from error
     # What it says of workers that died would stand among the data on standard output.
@@ -223,7 +224,8 @@ def _room(ray: Any, asked: int | None, options: PaintOptions) -> int:
     room = int(ray.cluster_resources().get(kind, 0))
     if not room:
         raise UsageError(
-            f"--device {options.device} found, but Ray knows of no {kind} here; leave it out."
+            f"Ray knows of no {kind} here; "
+            + ("leave --device out." if kind == "GPU" else "start a machine with some first.")
         )
     return min(asked or room, room)
 

@@ -130,7 +130,9 @@ class Session:
             return
         torch.set_rng_state(own[rank]["torch_random"])
         if self.device.type == "cuda" and own[rank]["cuda_random"]:
-            torch.cuda.set_rng_state_all(own[rank]["cuda_random"])
+            # One for each device of the machine that saved them; this one may have fewer.
+            there = torch.cuda.device_count()
+            torch.cuda.set_rng_state_all(own[rank]["cuda_random"][:there])
 
     def is_finite(self) -> bool:
         """Whether every weight is still a number."""

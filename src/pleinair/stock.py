@@ -192,14 +192,21 @@ def _fetched(entry: Entry, folder: Path, told: Told, progress: Progress, renew: 
         shutil.rmtree(folder, ignore_errors=True)  # or the next try would take it for good
         # The file is gone; what people know is where it came from.
         raise PainterError(str(error).replace(str(source), entry.url)) from error
-    if lock is None or renew:  # before the painter can be found: nobody would come back for it
-        before = _lock_of(entry.url)
-        where = (remote.commit, remote.file) if remote else ("", "")
-        _keep(Lock(entry.url, sha256, *where, source.stat().st_size))
-        if before and before.sha256 != sha256:
+    if lock is not None:
+        return _put(entry, sha256, painter, folder)
+    before = _lock_of(entry.url)
+    where = (remote.commit, remote.file) if remote else ("", "")
+    new = Lock(entry.url, sha256, *where, source.stat().st_size)
+    if before is None:  # before the painter can be found: nobody would come back for it
+        _keep(new)
+        place = _put(entry, sha256, painter, folder)
+    else:  # the old one is found until the new one is there: the disk may be full
+        place = _put(entry, sha256, painter, folder)
+        _keep(new)
+        if before.sha256 != sha256:
             _drop(entry.name, before.sha256)
-        told(_remembered(entry, sha256, bool(expected), before))
-    return _put(entry, sha256, painter, folder)
+    told(_remembered(entry, sha256, bool(expected), before))
+    return place
 
 
 def _downloaded(

@@ -6,6 +6,7 @@ as a listing tells it: its size, and its time of change or the store's tag of it
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import time
@@ -87,6 +88,11 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
+def real(place: str) -> str:
+    """A place under the one name that it has however links lead to it."""
+    return place if is_address(place) else os.path.realpath(place)
+
+
 def store_of(place: str) -> Store:
     """Where a place is. Raises MissingExtraError."""
     scheme, found, _ = place.partition("://")
@@ -117,11 +123,16 @@ class Local:
         troubles += unread.values()
 
     def listing(self, folder: str) -> dict[str, Seen]:
+        found = {}
         try:
             with os.scandir(folder) as entries:
-                return {entry.name: _seen(entry.stat()) for entry in entries if entry.is_file()}
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # removed a moment ago
+                        if entry.is_file():
+                            found[entry.name] = _seen(entry.stat())
         except FileNotFoundError:
             return {}
+        return found
 
     def below(self, folder: str) -> list[str]:
         return [path.as_posix() for path in Path(folder).rglob("*") if path.is_file()]

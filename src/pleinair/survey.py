@@ -43,7 +43,8 @@ def look_through(
             for here, seen in storage.store_of(place).walk(place, troubles):
                 if _within(here, out) and _within(out, place):
                     continue
-                yield from _folder(here, under + here[len(place) :], seen, out, painter, suffix)
+                known = _tellable(here, seen, troubles)
+                yield from _folder(here, under + here[len(place) :], known, out, painter, suffix)
         except OSError as error:
             raise ImageError(
                 f"{place} cannot be read ({storage.why(error)}); name a folder that is there, or "
@@ -100,14 +101,33 @@ def _folder(
         yield Found(place, mark, size, beside[place], there.mark if there else None, beside)
 
 
+def _tellable(
+    here: str, seen: Mapping[str, storage.Seen], troubles: list[str]
+) -> dict[str, storage.Seen]:
+    """Photos whose names tables can hold, which is text; of the others a sentence each."""
+    found = {}
+    for name, one in seen.items():
+        try:
+            f"{here}/{name}".encode()
+        except UnicodeEncodeError:
+            troubles.append(
+                f"{here}/{name} cannot be painted so, since its name is no UTF-8; rename it."
+            )
+        else:
+            found[name] = one
+    return found
+
+
 def _roots(places: Sequence[str], out: str) -> dict[str, str]:
     """Each place's folder of paintings."""
     places = list(dict.fromkeys(places))
-    if out in places:
-        raise UsageError(f"{out} holds the photos themselves; name another place with -o.")
-    if len(places) == 1:
-        return {places[0]: out}
     roots = {place: f"{out}/{place.rpartition('/')[2]}" for place in places}
+    if len(places) == 1:
+        roots = {places[0]: out}
+    real = {storage.real(place) for place in places}
+    for under in [out, *roots.values()]:
+        if storage.real(under) in real:
+            raise UsageError(f"{under} holds the photos themselves; name another place with -o.")
     if len(set(roots.values())) < len(roots):
         raise UsageError(
             "two folders of one name would be painted into one; paint them one after the other, "
