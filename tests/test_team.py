@@ -169,6 +169,18 @@ main()
 """
 
 
+def test_a_process_of_a_team_ends_before_python_is_taken_down():
+    script = "import atexit; atexit.register(print, 'taken down'); " + (
+        "from pleinair.cli import main; main()"
+    )
+    words = [sys.executable, "-c", script, "--version"]
+    for size, down in (("1", True), ("2", False)):
+        own = os.environ | {"WORLD_SIZE": size}
+        said = subprocess.run(words, capture_output=True, text=True, env=own, check=True).stdout
+        assert said.startswith("pleinair")
+        assert ("taken down" in said) == down
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

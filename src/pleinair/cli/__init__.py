@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -75,7 +76,7 @@ def _told(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Entry point: errors become one line and exit code 1, Ctrl-C exit code 130."""
-    from pleinair.cli.terminal import say  # for those who run a command
+    from pleinair.cli.terminal import leave_at_once, say  # for those who run a command
 
     try:
         words = sys.argv[1:]
@@ -91,4 +92,8 @@ def main() -> NoReturn:
             raise
         say(f"pleinair: {_told(error)}")
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        # While Python is taken down, threads of a team's connections may abort the process.
+        leave_at_once(code)
+    sys.exit(code)
