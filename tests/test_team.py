@@ -171,8 +171,7 @@ main()
 
 def test_a_process_of_a_team_ends_before_python_is_taken_down():
     script = (
-        "import atexit; atexit.register(print, 'taken down'); "
-        "from pleinair.cli import main; main()"
+        "import atexit; atexit.register(print, 'taken down'); from pleinair.cli import main; main()"
     )
     words = [sys.executable, "-c", script, "--version"]
     for size, down in (("1", True), ("2", False)):
