@@ -128,11 +128,7 @@ def _roots(places: Sequence[str], out: str) -> dict[str, str]:
     for under in [out, *roots.values()]:
         if storage.real(under) in real:
             raise UsageError(f"{under} holds the photos themselves; name another place with -o.")
-    if len(set(roots.values())) < len(roots):
-        raise UsageError(
-            "two folders of one name would be painted into one; paint them one after the other, "
-            "each with its own -o."
-        )
+    tree.check_apart(roots.values())
     return roots
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -186,12 +186,17 @@ def _roots(folders: list[Path], out: Path | None, painter: str) -> dict[Path, Pa
             raise OutputError(f"{roots[folder]} is a file; name a folder with -o.")
         if os.path.realpath(roots[folder]) == os.path.realpath(folder):
             raise UsageError(f"{folder} holds the photos themselves; name another folder with -o.")
-    if len(set(roots.values())) < len(roots):
+    check_apart(roots.values())
+    return roots
+
+
+def check_apart(roots: Collection[object]) -> None:
+    """Raise UsageError where photos of several places would go into one place of paintings."""
+    if len(set(roots)) < len(roots):
         raise UsageError(
             "two folders of one name would be painted into one; paint them one after the other, "
             "each with its own -o."
         )
-    return roots
 
 
 def _keeps_type(photo: Path, suffix: str | None) -> bool:
