@@ -719,3 +719,21 @@ def test_a_driver_that_is_killed_loses_nothing(sixty, tmp_path):
     assert all((out / name).stat().st_mtime_ns == state for name, state in before.items())
     assert rows(out).keys() == contents(out).keys()
     assert len(printed.splitlines()) <= 60 - len(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are known by other names there")
+def test_where_ray_itself_dies_a_sentence_says_so_and_the_next_run_goes_on(sixty, tmp_path):
+    out = tmp_path / "out"
+    with command(sixty, "-o", out) as process:
+        first_line(process)
+        children = psutil.Process(process.pid).children()
+        (raylet,) = [one for one in children if one.name() == "raylet"]
+        raylet.kill()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert said.count("\n") == 1
+    assert said.startswith("pleinair: ended from outside, as by Ray")
+    with command(sixty, "-o", out) as process:
+        process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert len(contents(out)) == 60

@@ -87,6 +87,7 @@ def scenarios(bench: Bench, host: Host, crowd: liars.Crowd) -> list[Scenario]:
         Scenario(
             "kill -9", "a worker of a cluster", partial(workers.killed, bench), 3, workers.why_not()
         ),
+        Scenario("kill -9", "Ray itself", partial(workers.ray_killed, bench), 3, workers.why_not()),
         *of("full disk", disks.full, full, mounts),
         *of("read-only disk", disks.read_only, locked, mounts),
         *of("clock jumps", clocks.jumped, jumping),

@@ -31,7 +31,7 @@ _PREFIX = "pleinair-ray-"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_DATA_LOG_LEVEL": "ERROR",
+    "RAY_DATA_LOG_LEVEL": "CRITICAL",  # what goes wrong becomes a sentence of ours
 }
 
 
@@ -55,7 +55,8 @@ def paint_library(
     default as many as there are of these. told: called now and then.
     A photo that cannot be painted is yielded as failed, with a sentence. Raises UsageError,
     ImageError, OutputError, PainterError or MissingExtraError where nothing can be painted at all.
-    Closing the iterator stops everything; paintings are whole or not there at all.
+    Closing the iterator stops everything; paintings are whole or not there at all. Where one of
+    Ray's own processes on this machine dies, Ray ends the process that uses it.
 
     >>> from pleinair.scale import paint_library
     >>> for done in paint_library("monet", ["s3://holiday/photos"], "s3://holiday/paintings"):
@@ -160,7 +161,7 @@ def _joined(ray: Any, workers: int | None) -> Iterator[bool]:
 def _begin(ray: Any, **settings: Any) -> None:
     for left in reversed(range(SCALE.starts)):
         try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
+            ray.init(logging_level=logging.CRITICAL, log_to_driver=False, **settings)
             break
         except Exception as error:  # Ray raises all kinds, of these one that has no name
             ray.shutdown()

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pleinair.cli.terminal import give, painting_bar, say, say_above, told_to
+from pleinair.cli.witness import witnessed
 from pleinair.errors import UsageError
 from pleinair.settings import Look, PaintOptions
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from pleinair.crew import Outcome
 
 _TOLD = 20  # failures that are told one by one; the manifest has all of them
+# Ray ends the process that uses it where one of its own on this machine dies.
+_ENDED = (
+    "pleinair: ended from outside, as by Ray where one of its own processes dies; what is painted "
+    "is kept, and the same command goes on."
+)
 
 
 def paint_cluster(
@@ -39,7 +45,7 @@ def paint_cluster(
     counts: Counter[str] = Counter()
     began = time.monotonic()
     try:
-        with _words_alone(), painting_bar() as progress:
+        with witnessed(_ENDED), _words_alone(), painting_bar() as progress:
             made = paint_library(
                 painter,
                 places,
