@@ -65,6 +65,24 @@ def test_a_ripple_is_seen_and_a_linear_gradient_is_not():
         assert losses.ripple_loss(ramp + wave[:, None]).item() == pytest.approx(found, rel=1e-4)
 
 
+def test_a_scene_is_lost_by_direction_of_features_and_not_by_their_length():
+    x = torch.randn(2, 8, 4, 4)
+    assert losses.content_loss([3 * x], [x]).item() == pytest.approx(0.0, abs=1e-6)
+    assert losses.content_loss([-x], [x]).item() == pytest.approx(4.0, rel=1e-5)
+    assert losses.content_loss([x, -x], [x, x]).item() == pytest.approx(2.0, rel=1e-5)
+
+
+def test_colours_drift_beyond_the_margin_and_over_squares_alone():
+    photo = torch.zeros(1, 3, 32, 32)
+    assert losses.drift_loss(photo, photo + 0.2, 16, 0.25).item() == 0.0
+    assert losses.drift_loss(photo, photo - 0.75, 16, 0.25).item() == pytest.approx(0.5)
+    strokes = torch.tensor([1.0, -1.0]).repeat(16).expand(1, 3, 32, 32)
+    assert losses.drift_loss(photo, strokes, 16, 0.25).item() == 0.0
+    poppies = photo.clone()
+    poppies[:, 0, :16, :16] = 1.0  # a quarter of one channel of three
+    assert losses.drift_loss(photo, poppies, 16, 0.25).item() == pytest.approx(0.75 / 12)
+
+
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_gradients_point_the_right_way(kind):
     fake = torch.zeros(1, 1, 2, 2, requires_grad=True)

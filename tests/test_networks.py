@@ -187,6 +187,12 @@ def test_feature_discriminators_pass_gradients_to_the_picture_only_through_the_e
     assert {name.split(".")[0] for name, _ in network.named_parameters()} == {"heads"}
 
 
+@pytest.mark.parametrize(("deepest", "maps"), [(4, 1), (8, 2), (16, 3), (32, 4)])
+def test_feature_discriminators_look_as_deep_as_they_are_told(deepest, maps):
+    network = build(FeatureSpec(channels=8, deepest=deepest))
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, maps, 16, 16)
+
+
 def test_a_blurred_discriminator_halves_as_the_plain_one_does():
     plain = build(PatchSpec(channels=8))(torch.randn(1, 3, 64, 64))
     blurred = build(PatchSpec(channels=8, blur=True))(torch.randn(1, 3, 64, 64))

@@ -416,6 +416,19 @@ def test_a_painter_learns_to_leave_a_smooth_gradient_smooth():
     assert sum(found[-10:]) < 0.5 * sum(found[:10])
 
 
+@pytest.mark.parametrize("direction", ["both", "painting"])
+@pytest.mark.parametrize("name", ["content", "drift"])
+def test_a_painting_is_held_to_its_photo(direction, name):
+    weights = {f"{name}_weight": 100.0, "drift_margin": 0.0, "warmup_steps": 0}
+    weights |= {"identity_weight": 0.0, "identity_end_weight": 0.0, "direction": direction}
+    recipe = dataclasses.replace(tiny("light"), **weights)
+    session = Session.start(recipe, 0, torch.device("cpu"))
+    with torch.no_grad():
+        session.networks.painting_generator.full_out.weight.normal_(0.0, 0.3)
+    found = [float(train_step(session, *batches(recipe), 0.0)[name]) for _ in range(60)]
+    assert sum(found[-10:]) < 0.7 * sum(found[:10])
+
+
 def test_a_loss_that_is_no_number_stops_the_run(plan, monkeypatch):
     def broken(session, *_):
         session.step += 1

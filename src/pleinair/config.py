@@ -82,10 +82,11 @@ class PatchSpec:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """Patch discriminators on frozen ImageNet features of strides 4, 8 and 16."""
+    """Patch discriminators on frozen ImageNet features of strides 4, 8 and so on to `deepest`."""
 
     channels: int = 64
     slope: float = 0.2
+    deepest: int = 16  # stride: 4, 8, 16 or 32; deeper is what is where, finer is strokes
 
 
 DiscriminatorSpec = PatchSpec | FeatureSpec
@@ -199,6 +200,10 @@ class Recipe:
     cycle_pool: int = 1  # pixels of the squares whose means have to come back
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
     ripple_weight: float = 0.0  # of what a painter makes of a perfectly smooth gradient
+    content_weight: float = 0.0  # of what of the scene is lost, seen by the discriminators' eye
+    drift_weight: float = 0.0  # of colours that move further than `drift_margin`
+    drift_margin: float = 0.25  # in units of [-1, 1]: so far, a palette may differ
+    drift_pool: int = 16  # pixels of the squares whose mean colours are compared
     identity_weight: float = 5.0  # at 0 the identity pass is not computed
     identity_end_weight: float = 5.0
     identity_ramp: float = 1.0  # part of the run over which the one becomes the other

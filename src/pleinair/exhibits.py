@@ -385,7 +385,7 @@ def belief(kind: Adversarial, logits: NDArray[np.float32]) -> NDArray[np.float32
 
 def _labels(recipe: Recipe, count: int) -> list[str]:
     if isinstance(recipe.discriminator, FeatureSpec):
-        return [f"through features of stride {stride}" for stride in (4, 8, 16)][:count]
+        return [f"through features of stride {stride}" for stride in (4, 8, 16, 32)][:count]
     return ["full size", "half size", "a quarter", "an eighth"][:count] if count > 1 else [""]
 
 

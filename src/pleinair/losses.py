@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +76,29 @@ def ripple_loss(smooth: Tensor) -> Tensor:
     kernel = torch.outer(row, row).expand(channels, 1, 7, 7)
     blurred = F.conv2d(smooth, kernel, groups=channels)
     return F.l1_loss(smooth[..., 3:-3, 3:-3], blurred)
+
+
+def content_loss(seen: Sequence[Tensor], shown: Sequence[Tensor]) -> Tensor:
+    """How much of a scene is lost: squared distance of features scaled to length 1.
+
+    seen, shown: maps (N, C, h, w) of painting and photo at some strides. Place by place, averaged
+    over places, then strides: `metrics.perceptual_distance` as a loss.
+    """
+    found = [
+        (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(dim=1).mean()
+        for a, b in zip(seen, shown, strict=True)
+    ]
+    return torch.stack(found).mean()
+
+
+def drift_loss(photo: Tensor, painting: Tensor, pool: int, margin: float) -> Tensor:
+    """E[max(0, |mean(painting) - mean(photo)| - margin)] over squares of `pool` pixels.
+
+    NCHW in [-1, 1]. A palette may differ from a photo's by `margin` at no cost, so that this holds
+    back what is no palette: poppies on a lawn that has none.
+    """
+    moved = F.avg_pool2d(painting, pool) - F.avg_pool2d(photo, pool)
+    return F.relu(moved.abs() - margin).mean()
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:

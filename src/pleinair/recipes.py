@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pleinair import parsing
-from pleinair.config import RECIPES, SPEC_KINDS, PatchSpec, Recipe, Spec, size_multiple
+from pleinair.config import RECIPES, SPEC_KINDS, FeatureSpec, PatchSpec, Recipe, Spec, size_multiple
 from pleinair.errors import RecipeError
 
 _MOST = 2**62  # of whole numbers; computing goes on in 64 bits
@@ -160,6 +160,7 @@ def _validated(recipe: Recipe) -> Recipe:
     weights = (
         *(r.cycle_weight, r.cycle_end_weight, r.identity_weight, r.identity_end_weight),
         *(r.nce_weight, r.ripple_weight, r.r1_weight, r.cycle_noise),
+        *(r.content_weight, r.drift_weight, r.drift_margin),
     )
     counts = (r.pool_size, r.warmup_steps, r.rate_warmup_steps)
     one_way = r.direction == "painting"
@@ -175,9 +176,10 @@ def _validated(recipe: Recipe) -> Recipe:
             min(r.batch, r.accumulate, r.steps, r.r1_every, r.nce_patches) < 1
         ),
         f"cycle_pool = {r.cycle_pool} must be from 1 to crop": not 1 <= r.cycle_pool <= r.crop,
+        f"drift_pool = {r.drift_pool} must be from 1 to crop": not 1 <= r.drift_pool <= r.crop,
         "pool_size, warmup_steps and rate_warmup_steps must not be negative": min(counts) < 0,
         "rates must be positive": min(r.generator_rate, r.discriminator_rate) <= 0,
-        "weights and cycle_noise must not be negative": min(weights) < 0,
+        "weights, cycle_noise and drift_margin must not be negative": min(weights) < 0,
         "nce_temperature must be positive": r.nce_temperature <= 0,
         'nce_weight asks for direction = "painting"': r.nce_weight > 0 and not one_way,
         'identity_weight has no place in direction = "painting"; nce_identity does its work': (
@@ -188,6 +190,14 @@ def _validated(recipe: Recipe) -> Recipe:
         "augment_above must be in [0, 1]": not 0 <= r.augment_above <= 1,
         "ema_decay must be in [0, 1)": not 0 <= r.ema_decay < 1,
         "beta1 and beta2 must be in [0, 1)": not (0 <= r.beta1 < 1 and 0 <= r.beta2 < 1),
+        'content_weight asks for a discriminator of kind "features", of deepest 8 or more': (
+            r.content_weight > 0
+            and not (isinstance(r.discriminator, FeatureSpec) and r.discriminator.deepest >= 8)
+        ),
+        "deepest of a discriminator must be 4, 8, 16 or 32": (
+            isinstance(r.discriminator, FeatureSpec)
+            and r.discriminator.deepest not in (4, 8, 16, 32)
+        ),
         "scales of a discriminator must be at least 1": (
             isinstance(r.discriminator, PatchSpec) and r.discriminator.scales < 1
         ),

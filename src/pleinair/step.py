@@ -24,6 +24,7 @@ from pleinair.schedules import (
 from pleinair.session import Session
 
 Losses = dict[str, Tensor]
+_FINE = 1  # maps of the discriminators' eye that see strokes, and not what is where
 
 
 def train_step(session: Session, photo: Tensor, painting: Tensor, progress: float) -> Losses:
@@ -145,6 +146,7 @@ def _both_ways(
     found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
     total = painting_loss + photo_loss + weighted_cycle
+    total = total + _held(session, photo, fake_painting, seen[0], found)
     return total + _ripple(rippled, recipe, chance, found), fakes, seen
 
 
@@ -175,9 +177,28 @@ def _one_way(
         recipe.adversarial, nets.painting_discriminator.judge(seen[0])
     )
     total = adversarial + recipe.nce_weight * nce
+    total = total + _held(session, photo, fake, seen[0], found)
     found["painting_generator"] = total.detach()
     found["nce"] = nce.detach()
     return total + _ripple(rippled, recipe, chance, found), [fake], seen
+
+
+def _held(
+    session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losses
+) -> Tensor | float:
+    """The weighted losses that hold a painting to its photo without a way back."""
+    recipe, total = session.recipe, photo.new_zeros(())
+    if recipe.content_weight > 0:
+        with torch.no_grad():
+            shown = session.networks.painting_discriminator.look(photo)
+        content = losses.content_loss(seen[_FINE:], shown[_FINE:])
+        found["content"] = content.detach()
+        total = total + recipe.content_weight * content
+    if recipe.drift_weight > 0:
+        drift = losses.drift_loss(photo, fake, recipe.drift_pool, recipe.drift_margin)
+        found["drift"] = drift.detach()
+        total = total + recipe.drift_weight * drift
+    return total
 
 
 def _smooth(like: Tensor, recipe: Recipe, chance: Chance) -> Tensor | None:

@@ -9,16 +9,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from pleinair.cli.terminal import give, painting_bar, say, say_above, told_to
+from pleinair.cli.results import record, sum_up
+from pleinair.cli.terminal import give, painting_bar, say_above, told_to
 from pleinair.cli.witness import witnessed
 from pleinair.errors import UsageError
 from pleinair.settings import Look, PaintOptions
-
-if TYPE_CHECKING:
-    from pleinair.crew import Outcome
 
 _TOLD = 20  # failures that are told one by one; the manifest has all of them
 # Ray ends the process that uses it where one of its own on this machine dies.
@@ -63,11 +59,11 @@ def paint_cluster(
                     if outcome.note:
                         say_above(progress, f"{outcome.photo}: {outcome.note}")
                     if as_json:
-                        give(json.dumps(_record(outcome)))
+                        give(json.dumps(record(outcome)))
                     elif outcome.status == "painted":
                         give(outcome.painting)
     finally:
-        _sum_up(counts, as_json, time.monotonic() - began)
+        sum_up(counts, as_json, time.monotonic() - began, many=counts.total() > 0)
     return 1 if counts["failed"] else 0
 
 
@@ -86,21 +82,3 @@ def _words_alone() -> Iterator[None]:
         finally:
             sys.stderr = before
             os.dup2(kept, 2)
-
-
-def _sum_up(counts: Counter[str], as_json: bool, seconds: float) -> None:
-    total = sum(counts.values())
-    if as_json and total:
-        summary = {status: counts[status] for status in ("painted", "skipped", "failed")}
-        give(json.dumps({"summary": {**summary, "seconds": round(seconds, 3)}}))
-    if counts["skipped"]:
-        say(f"{counts['skipped']:,} of {total:,} photos are painted already.")
-    if counts["failed"]:
-        say(f"pleinair: {counts['failed']:,} of {total:,} photos were not painted.")
-
-
-def _record(outcome: Outcome) -> dict[str, object]:
-    """As `paint --json` has it without a cluster."""
-    unknown = [] if outcome.width else ["width", "height", "seconds", "layers"]
-    unknown += ["painting"] if outcome.status == "failed" else []
-    return {**asdict(outcome), **dict.fromkeys(unknown)}

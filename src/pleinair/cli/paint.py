@@ -10,12 +10,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
 from pleinair.cli.fetching import at_hand
 from pleinair.cli.looks import look_of, options_of
+from pleinair.cli.results import record, sum_up
 from pleinair.cli.streams import STREAM, from_stdin, to_stdout
 from pleinair.cli.terminal import (
     give,
@@ -280,22 +281,13 @@ class _Outing:
         if done.note is not None:
             say_above(progress, f"{done.photo}: {done.note}")
         if self.as_json:
-            give(json.dumps(_record(done)))
+            give(json.dumps(record(done)))
         elif done.status == "painted":
             give(done.painting)
 
     def _sum_up(self) -> None:
-        total = sum(self.counts.values())
-        if self.as_json and self.folders:
-            summary: dict[str, Any] = {
-                status: self.counts[status] for status in ("painted", "skipped", "failed")
-            }
-            summary["seconds"] = round(time.monotonic() - self.began, 3)
-            give(json.dumps({"summary": summary}))
-        if self.counts["skipped"]:
-            say(f"{self.counts['skipped']:,} of {total:,} photos are painted already.")
-        if self.counts["failed"] and (total > 1 or self.folders):
-            say(f"pleinair: {self.counts['failed']:,} of {total:,} photos were not painted.")
+        seconds = time.monotonic() - self.began
+        sum_up(self.counts, self.as_json, seconds, many=bool(self.folders))
 
     def _sheet_path(self, plan: Plan) -> Path:
         first = plan.jobs[0]
@@ -320,21 +312,6 @@ class _Outing:
         images.write(images.Picture(images.sheet(rows, height)), path)
         if not self.as_json:
             give(path)
-
-
-def _record(done: Done) -> dict[str, Any]:
-    made = done.status == "painted"
-    return {
-        "photo": str(done.photo),
-        "painting": str(done.painting) if done.status != "failed" else None,
-        "status": done.status,
-        "error": done.error,
-        "width": done.width if made else None,
-        "height": done.height if made else None,
-        "seconds": done.seconds if made else None,
-        "layers": done.layers if made else None,
-        "note": done.note,
-    }
 
 
 def _targets(photos: list[Path], out: str | None, painter: str, suffix: str | None) -> list[Path]:

@@ -185,14 +185,13 @@ def lite(name: str) -> Lite:
 class FeaturePatch(nn.Module):
     """Small patch discriminators on the frozen features of three strides.
 
-    3 channels in [-1, 1] to logits (N, 3, H/4, W/4), a channel for each of strides 4, 8 and 16;
+    3 channels in [-1, 1] to logits (N, strides, H/4, W/4), a channel for each of strides 4, 8, 16;
     the coarse maps are repeated so that every stride weighs the same.
     """
 
-    strides = (4, 8, 16)
-
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
+        self.strides = tuple(stride for stride in TAP_CHANNELS if stride <= spec.deepest)
         self.eye = lite("lite0")
         self.heads = nn.ModuleList(
             nn.Sequential(
