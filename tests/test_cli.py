@@ -489,6 +489,8 @@ def test_what_is_missing_or_misspelt_is_named(words, said, capsys):
         RuntimeError("can't start new thread"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
         ImportError("libx.so: failed to map segment from shared object", name="_core"),
+        SystemError("error return without exception set"),
+        SystemError("<built-in function exec> returned NULL without setting an exception"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -81,6 +81,9 @@ _NO_MEMORY = (
     "bad_alloc",
     "can't start new thread",
     "could not create a primitive",  # oneDNN, within torch
+    # Python's own, where the error itself has no room.
+    "error return without exception set",
+    "without setting an exception",
     "failed to map segment",  # of a library on its way into memory
     "PosixThread",  # ONNX Runtime, of a thread without room for its stack
 )
