@@ -147,7 +147,8 @@ def _costs(known: dict[str, Choice], wanted: list[Choice], rounds: int) -> int:
             recipe = session.recipe
             both = max(recipe.batch, recipe.discriminator_batch)
             shape = (both, 3, recipe.crop, recipe.crop)
-            photo, painting = torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1
+            photo = torch.rand(shape) * 2 - 1
+            painting = torch.rand((recipe.candidates * both, *shape[1:])) * 2 - 1
             session.step = 10**6  # past what the first steps leave out
             start = time.perf_counter()
             train_step(session, photo, painting, 0.5)

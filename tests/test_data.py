@@ -65,6 +65,14 @@ def test_unequal_domains_are_both_used_in_full(folder):
     assert len(many.pictures._cache) == 9
 
 
+def test_several_of_each_are_those_of_a_larger_batch(folder):
+    path, large = folder("a", 7), replace(RECIPE, batch=3, discriminator_batch=3)
+    each = data.Stream(pictures(path), RECIPE, (0, 0), each=3)
+    assert np.array_equal(
+        each.next_batch(), data.Stream(pictures(path), large, (0, 0)).next_batch()
+    )
+
+
 def test_a_batch_keeps_the_pixel_contract(folder):
     recipe = replace(RECIPE, discriminator_batch=3)
     batch = data.Stream(pictures(folder("a", 2)), recipe, (0, 0)).next_batch()

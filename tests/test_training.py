@@ -34,7 +34,7 @@ from pleinair.plan import Plan, resumed_plan
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
 from pleinair.settings import EVALUATE, TRAIN
-from pleinair.step import train_step
+from pleinair.step import _most_alike, train_step
 from pleinair.training import _Run, train
 
 from .conftest import picture, tiny
@@ -414,6 +414,24 @@ def test_a_painter_learns_to_leave_a_smooth_gradient_smooth():
         session.networks.painting_generator.full_out.weight.normal_(0.0, 0.3)
     found = [float(train_step(session, *batches(recipe), 0.0)["ripple"]) for _ in range(60)]
     assert sum(found[-10:]) < 0.5 * sum(found[:10])
+
+
+def test_of_the_candidates_the_one_most_like_the_photo_is_learned_from():
+    recipe = dataclasses.replace(tiny("light"), candidates=3, discriminator_batch=2)
+    session = Session.start(recipe, 0, torch.device("cpu"))
+    photo = torch.rand(2, 3, 64, 64) * 2 - 1
+    painting = torch.rand(6, 3, 64, 64).lerp(torch.zeros(6, 3, 1, 1), 0.9)
+    painting[1], painting[5] = photo[0], photo[1]
+    chosen = _most_alike(session, photo, painting)
+    assert torch.equal(chosen, photo)
+    found = train_step(session, photo, painting, 0.0)
+    assert all(torch.isfinite(value) for value in found.values())
+
+
+def test_a_run_draws_as_many_candidates_as_its_recipe_says(plan):
+    recipe = dataclasses.replace(tiny("light"), candidates=2, warmup_steps=0)
+    found = plan(recipe, "run", steps=2)
+    assert train(found, Ear()).finished
 
 
 @pytest.mark.parametrize("direction", ["both", "painting"])

@@ -191,6 +191,7 @@ class Recipe:
     flip: bool = True
     batch: int = 1
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
+    candidates: int = 1  # paintings drawn for each photo; the one most like it is learned from
     accumulate: int = 1  # batches a step, one after the other, whose gradients are averaged
     steps: int = 10_000
     direction: Direction = "both"  # painting: photo to painting only, held to the photo by PatchNCE

@@ -144,6 +144,7 @@ class Stream:
     picture is the nth, and how it is cropped and flipped, depends on the seed and the pictures
     alone: not on how many a batch has, nor on who takes it. share: (rank, size) of a team whose
     streams draw the same batches, `size` times as large, of which each decodes its own part.
+    each: crops of a batch where there would be one, side by side, for a step to choose from.
     `decode`, which gives the pixels of a number or None, may be any cache of `pictures.get`.
     """
 
@@ -153,6 +154,7 @@ class Stream:
         recipe: Recipe,
         seed: tuple[int, ...],
         share: tuple[int, int] = (0, 1),
+        each: int = 1,
     ) -> None:
         self.pictures = pictures
         self.recipe = recipe
@@ -160,8 +162,8 @@ class Stream:
         self.order: list[int] = []  # drawn from the end
         self.decode: Callable[[int], Pixels | None] | None = None
         rank, size = share
-        few = recipe.accumulate * recipe.batch
-        more = recipe.accumulate * recipe.discriminator_batch - few
+        few = each * recipe.accumulate * recipe.batch
+        more = each * recipe.accumulate * recipe.discriminator_batch - few
         # The generators' part of the whole batch comes first, as it does in one process.
         self._whole = size * (few + more)
         self._own = [*range(rank * few, (rank + 1) * few)]
@@ -170,7 +172,8 @@ class Stream:
     def next_batch(self) -> Batch:
         """float32 (pictures, 3, crop, crop) in [-1, 1], of a step: resized, cropped, flipped.
 
-        They are accumulate * discriminator_batch; generators take the first accumulate * batch.
+        They are `each` for every one of accumulate * discriminator_batch; generators take the
+        first accumulate * batch of these.
         """
         crops = []
         for position in range(self._whole):

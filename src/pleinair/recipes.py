@@ -172,8 +172,11 @@ def _validated(recipe: Recipe) -> Recipe:
             r.resize_max < r.resize_min
         ),
         "discriminator_batch must be at least batch": r.discriminator_batch < r.batch,
-        "batch, accumulate, steps, r1_every and nce_patches must be at least 1": (
-            min(r.batch, r.accumulate, r.steps, r.r1_every, r.nce_patches) < 1
+        "batch, candidates, accumulate, steps, r1_every and nce_patches must be at least 1": (
+            min(r.batch, r.candidates, r.accumulate, r.steps, r.r1_every, r.nce_patches) < 1
+        ),
+        'candidates ask for a discriminator of kind "features"': (
+            r.candidates > 1 and not isinstance(r.discriminator, FeatureSpec)
         ),
         f"cycle_pool = {r.cycle_pool} must be from 1 to crop": not 1 <= r.cycle_pool <= r.crop,
         f"drift_pool = {r.drift_pool} must be from 1 to crop": not 1 <= r.drift_pool <= r.crop,

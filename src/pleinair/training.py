@@ -131,8 +131,8 @@ class _Run:
         )
         share = (team.rank, team.size)
         streams = [
-            Prefetched(data.Stream(pictures, recipe, (plan.seed, domain), share))
-            for domain, pictures in enumerate((photos, paintings))
+            Prefetched(data.Stream(pictures, recipe, (plan.seed, domain), share, each))
+            for domain, (pictures, each) in enumerate(((photos, 1), (paintings, recipe.candidates)))
         ]
         limit = Limit.of(plan, max(len(photos), len(paintings)), team.size)
         side = max(64, recipe.resize_min)
