@@ -74,9 +74,10 @@ def _most_alike(session: Session, photo: Tensor, painting: Tensor) -> Tensor:
         shown = F.avg_pool2d(torch.cat([photo, painting]), 2)
         maps = session.networks.painting_discriminator.look(shown)[-1]
         scenes = F.normalize(maps.mean(dim=(2, 3)), dim=1)
-        own, others = scenes[: len(photo)], scenes[len(photo) :].unflatten(0, (-1, each))
+        own, others = scenes[: len(photo)], scenes[len(photo) :].reshape(len(photo), each, -1)
         best = (others @ own[:, :, None]).squeeze(2).argmax(dim=1)
-    return painting.unflatten(0, (-1, each))[torch.arange(len(best), device=best.device), best]
+        first = torch.arange(0, len(painting), each, device=best.device)
+    return painting[first + best]
 
 
 def _translated(session: Session, photo: Tensor, painting: Tensor, chance: Chance) -> list[Seen]:
