@@ -297,6 +297,30 @@ def test_a_run_leaves_all_that_people_look_for(plan):
     assert painter.card["steps"] == 5
 
 
+@pytest.mark.parametrize("recipe", ["light", "paper"])
+@pytest.mark.parametrize("step", [None, 2])
+def test_the_way_back_is_a_painter_of_its_own(plan, tmp_path, recipe, step):
+    there = plan(tiny(recipe), "run", steps=3)
+    train(there, Ear())
+    export(there.out, tmp_path / "photo.safetensors", direction="photo", step=step)
+    made = weights.load(tmp_path / "photo.safetensors")
+    _, state = checkpoint.load(checkpoint.path_of(there.out, step or 3))
+    values = state["ema"][1] if state["ema"] else state["networks"]["photo_generator"]
+    assert made.arrays.keys() == values.keys()
+    assert all(np.array_equal(made.arrays[name], values[name]) for name in values)
+    assert (made.card["direction"], made.card["steps"]) == ("photo", step or 3)
+
+
+def test_where_there_is_no_way_back_it_is_told(plan, tmp_path):
+    one_way = dataclasses.replace(tiny("light"), direction="painting")
+    there = plan(one_way, "run", steps=1)
+    train(there, Ear())
+    with pytest.raises(CheckpointError, match="learned one way, from photos to paintings"):
+        export(there.out, tmp_path / "photo.onnx", direction="photo")
+    with pytest.raises(UsageError, match="is no run, which alone has a way back"):
+        export("monet", tmp_path / "photo.onnx", direction="photo")
+
+
 def test_the_painter_is_the_average(plan):
     there = plan(tiny("light"), "run", steps=3)
     train(there, Ear())

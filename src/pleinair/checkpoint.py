@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pleinair import files
-from pleinair.config import Recipe, pictures_a_step
+from pleinair.config import Recipe, Way, pictures_a_step
 from pleinair.errors import CheckpointError, PainterError
 from pleinair.foreign import torchfile
 from pleinair.networks import (
@@ -205,24 +205,36 @@ def keep_best(run: Path, step: int) -> None:
     os.replace(part, target)
 
 
-def painter_at(run: Path, step: int) -> Weights:
-    """The painter that a run had at a step. Raises CheckpointError where none was kept of it."""
-    path = path_of(run, step)
-    if not path.is_file():
+def painter_at(run: Path, step: int | None = None, direction: Way = "painting") -> Weights:
+    """The painter that a run had at a step; None: at its best. direction: "photo" is the way back.
+
+    Raises CheckpointError where no checkpoint was kept of it, or the run has no way back.
+    """
+    if step is None:
+        recipe, state = load_best(run, lambda _: None)
+    elif (path := path_of(run, step)).is_file():
+        recipe, state = load(path)
+    else:
         kept = ", ".join(str(int(one.stem)) for one in numbered(run)) or "none"
         raise CheckpointError(
             f"{run} keeps no checkpoint of step {step}; of those it keeps ({kept}) name one."
         )
-    recipe, state = load(path)
+    if direction == "photo" and recipe.direction != "both":
+        raise CheckpointError(
+            f"{run} learned one way, from photos to paintings; a recipe whose direction is both "
+            "has a way back."
+        )
+    step, back = state["step"], direction == "photo"
     pictures = step * pictures_a_step(recipe, len(state["team"]))
-    last = state["scores"][-1] if state["scores"] else None
+    last = state["scores"][-1] if state["scores"] and not back else None
     card = painter_card(recipe, state["plan"], step, state["before"], pictures, last)
-    return replace(painter_of(recipe, state), card=card)
+    return replace(painter_of(recipe, state, direction), card={**card, "direction": direction})
 
 
-def painter_of(recipe: Recipe, state: dict[str, Any]) -> Weights:
-    """The painter of a checkpoint, averaged where the recipe averages; without a card."""
-    values = state["ema"][0] if state["ema"] else state["networks"]["painting_generator"]
+def painter_of(recipe: Recipe, state: dict[str, Any], direction: Way = "painting") -> Weights:
+    """A generator of a checkpoint, averaged where the recipe averages; without a card."""
+    averaged, name = state["ema"], f"{direction}_generator"
+    values = averaged[direction == "photo"] if averaged else state["networks"][name]
     arrays = {name: value.float().numpy() for name, value in values.items()}
     return Weights(recipe.generator, arrays, {})
 

@@ -9,6 +9,7 @@ Adversarial = Literal["lsgan", "bce", "hinge"]
 DiscriminatorNorm = Literal["none", "instance", "affine"]
 Decay = Literal["linear", "cosine"]
 Direction = Literal["both", "painting"]
+Way = Literal["painting", "photo"]  # what a generator makes of the other
 Order = Literal["lab", "pix2pix"]
 
 

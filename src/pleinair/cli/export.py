@@ -20,6 +20,7 @@ def export(
     size: str = "",
     calibrate: Path | None = None,
     step: int | None = None,
+    direction: Literal["painting", "photo"] = "painting",
     licence: str = "",
     data: str = "",
     force: Annotated[bool, Parameter(negative=())] = False,
@@ -42,6 +43,8 @@ def export(
         Folder of a dozen photos that int8 is fitted to. Default: pictures that are made.
     step
         Of a run: its painter at a step of which it keeps a checkpoint. Default: the best by score.
+    direction
+        Of a run: photo is its way back, which makes photographs of paintings.
     licence
         Licence of the painter, for its card.
     data
@@ -58,6 +61,7 @@ def export(
         size=_sides(size) if size else None,
         calibrate=calibrate,
         step=step,
+        direction=direction,
         force=force,
         about={"licence": licence, "data": data},
     )

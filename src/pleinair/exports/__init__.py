@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from pleinair import files, foreign, hub
-from pleinair.config import GeneratorSpec, size_multiple
+from pleinair.config import GeneratorSpec, Way, size_multiple
 from pleinair.errors import (
     CheckpointError,
     MissingExtraError,
@@ -99,6 +99,7 @@ def export(
     size: tuple[int, int] | None = None,
     calibrate: Path | None = None,
     step: int | None = None,
+    direction: Way = "painting",
     force: bool = False,
     about: dict[str, str] | None = None,
 ) -> str:
@@ -106,8 +107,8 @@ def export(
 
     source: a run, a file of ours, of Keras, TensorFlow or PyTorch, or a painter's name.
     precision, size, calibrate: see `Wish`. step: of a run, whose painter of then is written; None:
-    its best one. about: what to add to its card, as
-    {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no
+    its best one. direction: "photo" for a run's way back, from paintings to photos. about: what to
+    add to its card, as {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no
     painter, PainterError for a damaged one, MissingExtraError, and ExportError for a file that
     does not agree with its painter, which is not kept.
     """
@@ -127,7 +128,7 @@ def export(
         raise MissingExtraError(
             f"{kind.words} needs {error.name}; run pip install 'pleinair[{kind.extra}]' first."
         ) from error
-    painter = read(source, step)
+    painter = read(source, step, direction)
     # In the card, by which painters are told apart, since it paints a little differently.
     precise = "" if precision == "float32" else precision
     painter = painter.carded(**(about or {}), precision=precise)
@@ -149,23 +150,24 @@ def kind_of(target: Path) -> Kind:
     raise OutputError(f"{target} is of no kind that can be written; its name must end in {known}.")
 
 
-def read(source: str | Path, step: int | None = None) -> Weights:
+def read(source: str | Path, step: int | None = None, direction: Way = "painting") -> Weights:
     """The painter of a run, of a file of ours or of other programs, or of this name.
 
-    step: of a run, at which it kept a checkpoint; None: its best. Raises UsageError,
-    CheckpointError where a run holds none, PainterError, MissingExtraError.
+    step: of a run, at which it kept a checkpoint; None: its best. direction: see `export`. Raises
+    UsageError, CheckpointError where a run holds none, PainterError, MissingExtraError.
     """
     path = Path(source)
-    if step is not None:
+    if step is not None or direction == "photo":
         if not hub.is_run(source):
-            raise UsageError(f"{source} is no run, which alone has steps; leave --step out.")
+            word = "steps; leave --step" if step is not None else "a way back; leave --direction"
+            raise UsageError(f"{source} is no run, which alone has {word} out.")
         try:
             from pleinair import checkpoint
         except ImportError as error:
             raise MissingExtraError(
                 f"a run's checkpoints need {error.name}; run pip install 'pleinair[train]' first."
             ) from error
-        return checkpoint.painter_at(path, step)
+        return checkpoint.painter_at(path, step, direction)
     if path.is_dir() and hub.held(path) is None:
         raise CheckpointError(f"{source} holds no painter yet; train until the first checkpoint.")
     found = foreign.weights_of(hub.find(source))
