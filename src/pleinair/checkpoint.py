@@ -228,7 +228,8 @@ def painter_at(run: Path, step: int | None = None, direction: Way = "painting") 
     pictures = step * pictures_a_step(recipe, len(state["team"]))
     last = state["scores"][-1] if state["scores"] and not back else None
     card = painter_card(recipe, state["plan"], step, state["before"], pictures, last)
-    return replace(painter_of(recipe, state, direction), card={**card, "direction": direction})
+    card |= {"direction": direction} if back else {}
+    return replace(painter_of(recipe, state, direction), card=card)
 
 
 def painter_of(recipe: Recipe, state: dict[str, Any], direction: Way = "painting") -> Weights:

@@ -108,9 +108,9 @@ def export(
     source: a run, a file of ours, of Keras, TensorFlow or PyTorch, or a painter's name.
     precision, size, calibrate: see `Wish`. step: of a run, whose painter of then is written; None:
     its best one. direction: "photo" for a run's way back, from paintings to photos. about: what to
-    add to its card, as {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError where a run holds no
-    painter, PainterError for a damaged one, MissingExtraError, and ExportError for a file that
-    does not agree with its painter, which is not kept.
+    add to its card, as {"licence": "CC0-1.0"}. Raises UsageError, OutputError, CheckpointError
+    where a run holds no painter, PainterError for a damaged one, MissingExtraError, and ExportError
+    for a file that does not agree with its painter, which is not kept.
     """
     kind = kind_of(target)
     if precision not in get_args(Precision):
