@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import psutil
@@ -25,7 +26,7 @@ from pleinair.campaign import Campaign
 from pleinair.crew import Commission, Hand, Outcome, Wish
 from pleinair.errors import ImageError, OutputError, UsageError
 from pleinair.folders import paint_many
-from pleinair.settings import LOOK, PAINT_OPTIONS, SCALE, Look, PaintOptions
+from pleinair.settings import LOOK, PAINT, PAINT_OPTIONS, SCALE, Look, PaintOptions
 
 from .conftest import picture
 from .test_cli import one_line, run
@@ -630,6 +631,52 @@ def test_a_server_that_is_not_there_is_told(s3, monkeypatch, tmp_path, capfd):
     storage.remote.cache_clear()
     assert run("paint", "s3://library/photos", "-o", tmp_path / "out", "--cluster") == 1
     assert "Could not connect to the endpoint URL" in one_line(capfd)
+
+
+def test_offline_no_bucket_is_asked(s3, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("PLEINAIR_OFFLINE", "1")
+    storage.remote.cache_clear()
+    assert run("paint", "s3://library/photos", "-o", tmp_path / "out", "--cluster") == 1
+    assert "PLEINAIR_OFFLINE is set, so that no s3:// is asked; unset it." in one_line(capfd)
+
+
+def test_ray_is_not_begun_without_a_token(photos, monkeypatch, tmp_path, capfd):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert run("paint", photos, "-o", tmp_path / "out", "--cluster") == 1
+    assert "ray was imported before it could be guarded by a token" in one_line(capfd)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(photos, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    monkeypatch.setattr(scale, "_ray", lambda: SimpleNamespace(is_initialized=lambda: False))
+    assert run("paint", photos, "-o", tmp_path / "out", "--cluster") == 1
+    assert "nobody answers at 127.0.0.1:9 (Connection refused)" in one_line(capfd)
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://head:10001", "head", "head:port"])
+def test_addresses_that_are_rays_own_are_left_to_it(address):
+    scale._check_answers(address)
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "room", "workers", "each"),
+    [
+        (None, 32, 8, 8, 1400),  # MiB: never more than a painter asks for alone
+        (None, 4, 8, 4, 640),
+        (2, 32, 8, 3, 554),
+        (6, 32, 2, 2, 2944),
+        (None, 0.1, 4, 1, 512),
+    ],
+)
+def test_workers_share_the_memory_that_there_is(asked, free, room, workers, each, monkeypatch):
+    monkeypatch.setattr(scale.memory, "free", lambda: int(free * 2**30))
+    options = replace(PAINT_OPTIONS, memory=asked and asked * 2**30)
+    count, dealt = scale._dealt(options, room, local=True)
+    assert (count, dealt.memory // 2**20) == (workers, each)
+    there = scale._dealt(options, room, local=False)
+    assert there == (room, replace(options, memory=options.memory or PAINT.memory))
 
 
 @pytest.mark.parametrize("missing", ["ray", "pyarrow.parquet", "s3fs"])

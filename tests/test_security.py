@@ -99,7 +99,7 @@ NETWORK = {
     "smtplib": set(),
     "telnetlib": set(),
     "socketserver": set(),
-    "socket": {"listening.py"},
+    "socket": {"listening.py", "scale.py"},
     "ssl": {"download.py"},
     "huggingface_hub": {"huggingface.py"},
 }

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from pleinair import easel, memory
+from pleinair import easel, memory, storage
 from pleinair.campaign import Campaign, table_of
 from pleinair.crew import Commission, Hand, Outcome, Wish
 from pleinair.errors import MissingExtraError, OutputError, PleinairError, UsageError
@@ -71,8 +72,8 @@ def paint_library(
         if campaign.wishes:
             commission = campaign.commission(options)  # what cannot be written to is told at once
             with _joined(ray, workers) as local:
-                count = _room(ray, workers, options)
-                commission = replace(commission, options=_for_each(options, count, local))
+                count, options = _dealt(options, _room(ray, workers, options), local)
+                commission = replace(commission, options=options)
                 painted = _painted(ray, campaign, commission, count, local)
                 with contextlib.closing(painted):
                     yield from campaign.followed(painted)
@@ -106,6 +107,7 @@ def _painted(
     context.print_on_execution_start = False
     context.target_max_block_size = 2**20  # outcomes are small, and so is the local object store
     shares = campaign.shares(count)
+    count = min(count, len(shares))
     # A worker that dies is replaced, and its share done again, as often as it takes.
     pool = {"size": count} if local else {"min_size": 1, "max_size": count}
     dataset = ray.data.from_arrow(shares).map_batches(
@@ -147,9 +149,10 @@ def _joined(ray: Any, workers: int | None) -> Iterator[bool]:
     """A cluster meanwhile, and whether it is this machine alone. Raises OutputError."""
     if ray.is_initialized():
         yield False
-    elif os.environ.get("RAY_ADDRESS"):
+    elif address := os.environ.get("RAY_ADDRESS"):
+        _check_answers(address)
         try:
-            _begin(ray)
+            _begin(ray, tries=1)
             yield False
         finally:
             ray.shutdown()
@@ -158,8 +161,22 @@ def _joined(ray: Any, workers: int | None) -> Iterator[bool]:
             yield True
 
 
-def _begin(ray: Any, **settings: Any) -> None:
-    for left in reversed(range(SCALE.starts)):
+def _check_answers(address: str) -> None:
+    """Ray itself would look for a machine that is not there for a minute, and not be stopped."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address or not port.isdecimal():
+        return  # as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SCALE.answer_seconds).close()
+    except (OSError, OverflowError) as error:
+        raise OutputError(
+            f"nobody answers at {address} ({storage.why(error)}); see that RAY_ADDRESS names a "
+            "cluster that runs."
+        ) from error
+
+
+def _begin(ray: Any, tries: int = SCALE.starts, **settings: Any) -> None:
+    for left in reversed(range(tries)):
         try:
             ray.init(logging_level=logging.CRITICAL, log_to_driver=False, **settings)
             break
@@ -207,12 +224,15 @@ def _sweep(base: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _for_each(options: PaintOptions, count: int, local: bool) -> PaintOptions:
-    """The options with what each worker may take of its machine's memory."""
+def _dealt(options: PaintOptions, room: int, local: bool) -> tuple[int, PaintOptions]:
+    """Workers, at most `room`, and the options of each: what it may take of the memory."""
     if not local:  # how many share a machine is Ray's to know
-        return replace(options, memory=options.memory or PAINT.memory)
-    each = memory.allowed(options.memory) // count - FOLDERS.bytes_ahead
-    return replace(options, memory=max(PAINT.least_memory, each))
+        return room, replace(options, memory=options.memory or PAINT.memory)
+    whole = memory.most(options.memory)
+    # Rather fewer workers than a machine without memory, where Ray itself would be ended.
+    count = max(1, min(room, whole // (PAINT.least_memory + FOLDERS.bytes_ahead)))
+    each = max(PAINT.least_memory, whole // count - FOLDERS.bytes_ahead)
+    return count, replace(options, memory=min(each, max(PAINT.memory, options.memory or 0)))
 
 
 def _on_gpu(options: PaintOptions) -> bool:
@@ -234,11 +254,18 @@ def _room(ray: Any, asked: int | None, options: PaintOptions) -> int:
 def _ray() -> Any:
     """Ray, told how to behave before it is imported, since it does not listen after."""
     wanted = dict(_QUIET)
-    if not os.environ.get("RAY_ADDRESS") and "RAY_AUTH_MODE" not in os.environ:
+    ours = not os.environ.get("RAY_ADDRESS") and "RAY_AUTH_MODE" not in os.environ
+    if ours:
         # Of its own, it listens on all addresses of the machine, and to everybody.
         wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    if "ray" not in sys.modules:
+    loaded = sys.modules.get("ray")
+    if loaded is None:
         os.environ |= {name: os.environ.get(name, value) for name, value in wanted.items()}
+    elif ours and not loaded.is_initialized():
+        raise UsageError(
+            "ray was imported before it could be guarded by a token; import it after the first "
+            "paint_library, or begin it by ray.init()."
+        )
     try:
         import ray
         import ray.data

@@ -103,7 +103,8 @@ class ScaleSettings:
     first_wait: float = 0.5  # seconds before the second try, then twice as long each time
     careful_after: int = 2  # deaths of a worker over the same photos, which then go one by one
     deaths: int = 2  # of a worker over one photo, which is then passed over
-    starts: int = 3  # of Ray, which gives up after half a minute
+    starts: int = 3  # of Ray on this machine, which gives up after a minute
+    answer_seconds: float = 10.0  # after which a cluster's machine is not there
     object_store: int = 128 * 2**20  # bytes of Ray's own, for names and results
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pleinair import files, images, tree
+from pleinair.download import offline
 from pleinair.errors import ImageError, MissingExtraError, UsageError
 from pleinair.settings import FOLDERS, PICTURE_SUFFIXES, SCALE
 
@@ -101,7 +102,9 @@ def store_of(place: str) -> Store:
 
 @lru_cache
 def remote(scheme: str) -> Remote:
-    """The one door of this process to stores of a kind. Raises MissingExtraError."""
+    """The one door of this process to stores of a kind. Raises MissingExtraError, UsageError."""
+    if offline():
+        raise UsageError(f"PLEINAIR_OFFLINE is set, so that no {scheme}:// is asked; unset it.")
     return Remote(scheme)
 
 

@@ -111,7 +111,8 @@ def paint(
         How many photos to paint at once. Default: small ones side by side, large ones alone. With
         --cluster: how many workers at most. Default: one for each core.
     memory
-        How much to take, 512M or more, as 1.5G. Default: by what is free, up to 1.4G.
+        How much to take, 512M or more, as 1.5G. Default: by what is free, up to 1.4G; with
+        --cluster up to 1.4G for each worker.
     device
         Where to paint: auto, cpu, or another that the painter's engine has.
     """

@@ -28,7 +28,8 @@ def witnessed(sentence: str) -> Iterator[None]:
 
 
 def _watch(process: Connection, sentence: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that is watched
+    for one in (signal.SIGINT, signal.SIGTERM):  # whole groups get them; they are for the other
+        signal.signal(one, signal.SIG_IGN)
     try:
         process.recv()
     except (EOFError, ConnectionError):
