@@ -53,7 +53,7 @@ def add(result: Result, file: Path = FILE) -> None:
 def table(choices: dict[str, Choice], results: Iterable[Result]) -> str:
     """Markdown: a table for each budget, the best by KID-Lite2 first; of several seeds the mean."""
     known = [one for one in results if one.choice in choices]
-    parts = []
+    parts = [] if known else ["No trial has ended yet."]
     for budget in sorted({one.budget for one in known}):
         trials = [one for one in known if one.budget == budget]
         rows = [_row(choice, trials) for choice in choices.values()]
