@@ -9,7 +9,9 @@ import math
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -19,12 +21,15 @@ from pleinair import (
     companions,
     config,
     download,
+    files,
     ledger,
+    manifest,
     monitoring,
     recipes,
     registry,
     site,
     stock,
+    tree,
     uploads,
     work,
 )
@@ -157,6 +162,55 @@ def _state(data: bytes) -> None:
     assert len(found.pieces()) < 10**6
 
 
+def _day(number: int) -> datetime:
+    return datetime(2026, 1, number, tzinfo=UTC)
+
+
+@lru_cache(maxsize=1)
+def _manifests() -> list[bytes]:
+    on_its_way = [
+        manifest.Row(f"/in/{day}.ppm", "7-8", f"b/{day}.jpg", "0" * 16, _day(day), 1)
+        for day in (1, 2, 3, 4)
+    ]
+    rows = [
+        replace(on_its_way[0], output_mark="7-9", sha256="0" * 64, seconds=0.5),
+        replace(on_its_way[1], error="/in/2.ppm is not a picture."),
+        on_its_way[2],
+        replace(on_its_way[3], sha256="0" * 64),
+    ]
+    # Of what is packed hardly a changed byte is unpacked; another writer need not pack it.
+    plain = io.BytesIO()
+    manifest.arrow().parquet.write_table(
+        manifest._table(rows),
+        plain,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    )
+    return [manifest._bytes(manifest._table(rows)), plain.getvalue()]
+
+
+def _records(data: bytes) -> None:
+    out = scratch() / "library"
+    shutil.rmtree(out, ignore_errors=True)
+    part = out / tree.RECORDS / "parts" / "x" / "0000001" / "001.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(data)
+    (out / tree.RECORDS / "manifest.parquet").write_bytes(data)
+    kept = manifest.Manifest(str(out))
+    rows = [row for told in kept.earlier("x", 1) for row in told]
+    for row in rows:
+        assert Path(files.absolute(out / row.output)).is_relative_to(out)
+        assert row.finished.tzinfo is not None
+    count = kept.settle()
+    known = kept.find([row.output for row in rows])
+    assert None not in known
+    again = manifest.Manifest(str(out))
+    assert again.settle() == count <= len(rows)
+    assert again.find([row.output for row in rows]) == known
+
+
 def _same_settings(data: bytes) -> None:
     work._differing(written(data, "settings.json"), {"a": 1})
 
@@ -242,6 +296,7 @@ TARGETS = {
     "notes": Target(_note, _notes, words=_JSON),
     "film-state": Target(_state, _states),
     "film-settings": Target(_same_settings, lambda: [b'{"a": 2}'], words=_JSON),
+    "records": Target(_records, _manifests, words=(b"../", b"\0", b"/", b"\xff", b"PAR1")),
     "votes": Target(_vote, _votes, words=_JSON),
     "form": Target(_form, _forms, words=(b"--x", b"\r\n", b"name*=", b"''", b'"', b"%22")),
     "subtitles": Target(_subtitle, _subtitles, words=(b"{", b"}", b",", b"{" * 500)),

@@ -25,6 +25,7 @@ from pleinair import (
     foreign,
     images,
     ledger,
+    manifest,
     metadata,
     monitoring,
     nameplate,
@@ -35,6 +36,7 @@ from pleinair import (
     registry,
     sources,
     tiff,
+    tree,
 )
 from pleinair.errors import (
     CheckpointError,
@@ -289,6 +291,90 @@ def test_checkpoints_with_other_instructions(tmp_path, instructions):
     path.write_bytes(painters._around(instructions))
     with pytest.raises(PainterError, match=r"x\.pth"):
         foreign.networks(path)
+
+
+def records(place, **columns):
+    """A manifest of one painting in a place of paintings, with other columns than ours."""
+    whole = manifest._table([manifest.Row("/in/a.jpg", "1", "a.jpg", "s", manifest.now(), 1, "2")])
+    for name, column in columns.items():
+        whole = whole.set_column(whole.schema.get_field_index(name), name, column)
+    path = place / tree.RECORDS / "manifest.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(whole, path)
+    return path
+
+
+def text(data):
+    """A column that claims to be text."""
+    offsets = pa.py_buffer(struct.pack("<2q", 0, len(data)))
+    return pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)])
+
+
+ELSEWHERE = ("a\0b", "/etc/passwd", "..", "../a.jpg", "b/../../a.jpg", "b/..", "", "b//c")
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("input", text(b"caf\xe9.jpg")),
+        ("error", text(b"\xff\xff")),
+        ("finished", pa.array([2**62], pa.timestamp("us", tz="UTC"))),
+        ("finished", pa.array([-(2**62)], pa.timestamp("us", tz="UTC"))),
+        ("attempts", pa.array([-(2**31)], pa.int32())),
+        ("attempts", pa.array([2**40], pa.int64())),
+        ("seconds", pa.array([None], pa.float64())),
+        ("seconds", pa.array([float("nan")], pa.float64())),
+        ("settings", pa.array([None], pa.large_string())),
+        ("output", pa.array([None], pa.large_string())),
+        *(("output", pa.array([name], pa.large_string())) for name in ELSEWHERE),
+    ],
+)
+def test_a_manifest_of_a_library_with_what_no_row_has(tmp_path, name, column):
+    path = records(tmp_path, **{name: column})
+    with pytest.raises(OutputError, match=r"manifest\.parquet is no whole manifest of ours"):
+        manifest.Manifest(str(tmp_path)).settle()
+    part = tmp_path / tree.RECORDS / "parts" / "x" / "0000001" / "001.parquet"
+    part.parent.mkdir(parents=True)
+    path.rename(part)
+    for read in (lambda kept: kept.settle(), lambda kept: kept.earlier("x", 1)):
+        with pytest.raises(OutputError, match=r"001\.parquet is no whole manifest of ours"):
+            read(manifest.Manifest(str(tmp_path)))
+
+
+def test_names_of_paintings_that_lead_nowhere_else_are_taken(tmp_path):
+    for name in ("..a.jpg", "a..", "b.../..c/d e.jpg", "b/.c.jpg", "é\n.jpg"):
+        records(tmp_path, output=pa.array([name], pa.large_string()))
+        kept = manifest.Manifest(str(tmp_path))
+        assert kept.settle() == 1
+        assert kept.find([name])[0].output == name
+
+
+def test_a_manifest_of_a_library_that_cannot_be_unpacked(tmp_path):
+    path = records(tmp_path)
+    good = path.read_bytes()
+    path.write_bytes(good[:4] + bytes(40) + good[44:])
+    with pytest.raises(OutputError, match="is no whole manifest of ours"):
+        manifest.Manifest(str(tmp_path)).settle()
+
+
+def test_a_manifest_of_a_library_that_grows_is_refused(tmp_path):
+    path = records(tmp_path)
+    one = pq.read_table(path)
+    rows = pa.concat_tables([one] * 10**6).combine_chunks()
+    long = one.set_column(0, "input", pa.array(["a" * 2**18], pa.large_string()))
+    lists = pa.array([[None] * 10**7], pa.list_(pa.int64()))
+    for bomb in (rows, pa.concat_tables([long] * 1000), one.set_column(0, "input", lists)):
+        pq.write_table(bomb, path, compression="zstd")
+        assert path.stat().st_size < 50_000
+        pool = pa.proxy_memory_pool(pa.system_memory_pool())
+        before = pa.default_memory_pool()
+        pa.set_memory_pool(pool)
+        try:
+            with pytest.raises(OutputError, match="is no whole manifest of ours"):
+                manifest.Manifest(str(tmp_path)).settle()
+        finally:
+            pa.set_memory_pool(before)
+        assert pool.max_memory() < 2**23
 
 
 # --- archives and shards ----------------------------------------------------------------------

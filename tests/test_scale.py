@@ -581,6 +581,11 @@ def test_marks_of_a_listing_are_those_of_a_put(s3, tmp_path):
         (["-", "-o", "out", "--cluster"], "leave out --sheet, --watch, --kaggle, -"),
         (["ftp://a/b", "-o", "out", "--cluster"], "give a folder, or an address of s3:// or gs://"),
         (["s3://", "-o", "out", "--cluster"], "s3:// names no bucket"),
+        (["s3:/a/b", "-o", "out", "--cluster"], "an address has two, as s3://bucket/folder"),
+        (["in", "-o", "GS:/a/b", "--cluster"], "GS:/a/b has one slash; an address has two"),
+        (["file:/a/b", "-o", "out", "--cluster"], "has one slash; an address has two"),
+        (["file://localhost/in", "-o", "out", "--cluster"], "names a machine; give a folder of"),
+        (["in", "-o", "file://localhost/out", "--cluster"], "names a machine; give a folder of"),
         (["in", "-o", "in", "--cluster"], "in holds the photos themselves"),
         (["none", "-o", "out", "--cluster"], "none cannot be read (it is no folder)"),
         (["in/a.jpg", "-o", "out", "--cluster"], "a.jpg cannot be read (it is no folder)"),
@@ -590,8 +595,10 @@ def test_marks_of_a_listing_are_those_of_a_put(s3, tmp_path):
 def test_what_cannot_be_meant_is_told(words, said, photos, tmp_path, monkeypatch, capfd):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
     assert run("paint", *words) == 1
     assert said in one_line(capfd)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing is made before there is what to paint
 
 
 @pytest.mark.parametrize(
@@ -608,21 +615,34 @@ def test_an_address_without_photos_is_told(place, said, s3, tmp_path, capfd):
     assert f"{place} {said}" in one_line(capfd)
 
 
-def test_a_bucket_that_cannot_be_written_to_is_told(photos, s3, capfd, monkeypatch):
+def test_a_bucket_that_is_not_there_is_told(photos, s3, capfd, monkeypatch):
     monkeypatch.setattr(scale, "_joined", None)  # before Ray is begun
     assert run("paint", photos, "-o", "s3://nowhere/out", "--cluster") == 1
     assert "s3://nowhere/out/.pleinair/" in (said := one_line(capfd))
-    assert "cannot be written (The specified bucket does not exist)" in said
+    assert "cannot be reached (The specified bucket does not exist)" in said
 
 
-def test_missing_credentials_are_told(s3, monkeypatch, tmp_path, capfd):
+def test_addresses_are_known_by_any_case_of_their_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert storage.place_of("S3://Bucket/Folder/") == "s3://Bucket/Folder"
+    assert storage.place_of(f"File://{tmp_path}/a b/") == f"{tmp_path}/a b"
+    assert storage.place_of("s3:a") == f"{tmp_path}/s3:a"  # a name as any other
+
+
+@pytest.mark.parametrize("place", ["photos", "paintings"])
+def test_missing_credentials_are_told(place, photos, s3, monkeypatch, tmp_path, capfd):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     storage.remote.cache_clear()
-    assert run("paint", "s3://library/photos", "-o", tmp_path / "out", "--cluster") == 1
-    assert "cannot be read (Unable to locate credentials)" in one_line(capfd)
+    if place == "photos":
+        assert run("paint", "s3://library/photos", "-o", tmp_path / "out", "--cluster") == 1
+        assert "cannot be read (Unable to locate credentials)" in one_line(capfd)
+    else:
+        assert run("paint", photos, "-o", "s3://library/out", "--cluster") == 1
+        said = "(Unable to locate credentials); see that the bucket and credentials are there"
+        assert said in one_line(capfd)
 
 
 def test_a_server_that_is_not_there_is_told(s3, monkeypatch, tmp_path, capfd):

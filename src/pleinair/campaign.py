@@ -35,6 +35,7 @@ class Campaign:
         told: Told | None,
     ) -> None:
         """Raises UsageError, PainterError, MissingExtraError."""
+        arrow()  # before anything is looked for
         self._places = [storage.place_of(place) for place in library]
         self._out = storage.place_of(out)
         self._painter, self._label = hub.find(painter), Path(painter).stem
@@ -46,7 +47,11 @@ class Campaign:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Meanwhile no other call of this machine paints into the same folder. OutputError."""
+        """Meanwhile no other call of this machine paints into the same folder.
+
+        Nothing is made where there is nothing to paint, as where a name is mistyped. Raises
+        UsageError, ImageError, OutputError.
+        """
         if storage.is_address(self._out):  # two would do the same twice there, and harm nothing
             yield
             return
@@ -56,6 +61,12 @@ class Campaign:
                 f"{self._out} is being painted into by another run; wait until it has ended."
             )
 
+        with storage.reaching(self._manifest.folder):
+            begun = Path(self._manifest.folder).is_dir()
+        if not begun:
+            troubles: list[str] = []
+            if next(self._look_through(troubles), None) is None and not troubles:
+                raise self._nothing()
         records = places.make(Path(self._manifest.folder), ADVICE)
         with places.held(records / "lock", ADVICE, refuse):
             files.sweep_parts([records])
@@ -68,9 +79,7 @@ class Campaign:
         """
         self._manifest.settle()
         troubles: list[str] = []
-        found = survey.look_through(
-            self._places, self._out, self._label, self._options.suffix, troubles
-        )
+        found = self._look_through(troubles)
         while some := list(islice(found, _LOOKED_UP)):
             self._total += len(some)
             self._tell("listing")
@@ -81,16 +90,17 @@ class Campaign:
         for trouble in troubles:
             yield Outcome(trouble.partition(" cannot")[0], "", "failed", trouble)
         if not self._total and not troubles:
-            named = ", ".join(self._places)
-            raise ImageError(f"no picture to paint is in {named}; name a folder that holds some.")
+            raise self._nothing()
 
     def commission(self, options: PaintOptions) -> Commission:
         """What every worker is told; the painter is put where all of them find it. OutputError."""
         data = converting.painter_bytes(self._painter)
         place = f"{self._manifest.folder}/{hashlib.sha256(data).hexdigest()[:16]}.onnx"
         store = storage.store_of(place)
-        with files.writing(place, ADVICE):
-            if store.mark(place) is None:
+        with storage.reaching(place):
+            there = store.mark(place)
+        if there is None:
+            with files.writing(place, ADVICE):
                 (put,) = store.put([(place, data)])
                 if isinstance(put, OSError):
                     raise put
@@ -127,6 +137,15 @@ class Campaign:
     def finish(self) -> None:
         """All parts become the manifest. Raises OutputError."""
         self._manifest.settle()
+
+    def _look_through(self, troubles: list[str]) -> Iterator[Found]:
+        return survey.look_through(
+            self._places, self._out, self._label, self._options.suffix, troubles
+        )
+
+    def _nothing(self) -> ImageError:
+        named = ", ".join(self._places)
+        return ImageError(f"no picture to paint is in {named}; name a folder that holds some.")
 
     def _judged(self, some: list[Found]) -> Iterator[Outcome]:
         wishes = []

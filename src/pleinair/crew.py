@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pleinair import easel, files, storage
+from pleinair import easel, storage
 from pleinair.belts import Belt
 from pleinair.errors import ImageError, OutputError, PleinairError
-from pleinair.manifest import ADVICE, Manifest, Row, now
+from pleinair.manifest import Manifest, Row, now
 from pleinair.painter import Painter
 from pleinair.settings import FOLDERS, SCALE, Look, PaintOptions
 
@@ -262,7 +262,7 @@ class _Record:
     def take_up(self, rows: Iterable[Row]) -> None:
         """What those before are known to have done."""
         for row in rows:
-            with files.writing(self._commission.out, ADVICE):
+            with storage.reaching(self._commission.out):
                 known = self._manifest.arrived(row) if row.on_its_way else row
             if known is not None:
                 self._rows[row.output] = known

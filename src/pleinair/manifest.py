@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,6 +25,12 @@ from pleinair.tree import RECORDS
 
 ADVICE = "choose another place with -o, or see to its rights and room"
 _NAME = "manifest.parquet"
+# What is read may be from a damaged disk, or from somebody who may write there, too.
+_GROWTH = 100  # times its file that a manifest may take in memory; ours take three to thirty
+_LAST = 253_402_300_799_999_999  # microseconds: the end of the year 9999, and of Python's calendar
+_BETWEEN = f"[/{re.escape(os.sep)}]"
+# Parts that are empty, `.` or `..`, at the beginning as well: of a path that leads elsewhere.
+_ELSEWHERE = rf"(^|{_BETWEEN})\.{{0,2}}({_BETWEEN}|$)|\x00"
 
 
 @dataclass(frozen=True)
@@ -74,15 +82,16 @@ class Manifest:
 
         Raises OutputError where it cannot be read or written.
         """
-        with files.writing(self._place, ADVICE):
+        with storage.reaching(self._place):
             there = self._store.below(f"{self.folder}/parts")
             parts = [place for place in there if place.endswith(".parquet")]  # others are no whole
             before = self._read()
             with ThreadPoolExecutor(SCALE.requests) as pool:
                 rows = [row for found in pool.map(self._rows, parts) for row in found]
             settled = [row for row in map(self._resolved, rows) if row is not None]
-            self._table = _latest(before, _table(settled))
-            if parts:
+        self._table = _latest(before, _table(settled))
+        if parts:
+            with files.writing(self._place, ADVICE):
                 self._put(self._place, _bytes(self._table))
                 self._store.remove(there)
         return int(self._table.num_rows)
@@ -103,7 +112,7 @@ class Manifest:
     def earlier(self, run: str, share: int) -> list[list[Row]]:
         """What those said who took up a share before, one list each. Raises OutputError."""
         folder = f"{self.folder}/parts/{run}/{share:07}"
-        with files.writing(folder, ADVICE):
+        with storage.reaching(folder):
             names = sorted(self._store.listing(folder))
             found = [f"{folder}/{name}" for name in names if name.endswith(".parquet")]
             return [self._rows(place) for place in found]
@@ -133,11 +142,11 @@ class Manifest:
         return self._load(self._place)
 
     def _load(self, place: str) -> Any:
-        pa = arrow()
+        data = self._store.read(place)
         try:
-            table = pa.parquet.read_table(io.BytesIO(self._store.read(place)))
-            return table.select(_schema().names).cast(_schema())
-        except (pa.ArrowException, ValueError, LookupError, TypeError) as error:
+            return _checked(_unpacked(data))
+        # The kinds of Python's own under which Arrow raises its errors, OSError among them.
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, MemoryError) as error:
             raise OutputError(
                 f"{place} is no whole manifest of ours; move it away, and paintings that it tells "
                 "of will not be known."
@@ -169,6 +178,55 @@ def _latest(before: Any, after: Any) -> Any:
         return table
     last = pa.compute.not_equal(names[:-1], names[1:])
     return table.filter(pa.concat_arrays([last, pa.array([True])]))
+
+
+def _unpacked(data: bytes) -> Any:
+    """The columns of a file, as long as they take no memory beyond all measure of it."""
+    pa, schema = arrow(), _schema()
+    texts = [one.name for one in schema if pa.types.is_large_string(one.type)]
+    # What a text says many times is kept once, until it is counted.
+    with pa.parquet.ParquetFile(pa.BufferReader(data), read_dictionary=texts) as file:
+        if file.metadata.num_rows > len(data):  # no row takes less than a byte
+            raise ValueError(f"it claims {file.metadata.num_rows:,} rows")
+        for kind in (file.schema_arrow.field(name).type for name in schema.names):
+            if not pa.types.is_primitive(kind) and not pa.types.is_dictionary(kind):
+                raise TypeError(f"a column is of {kind}")  # as of lists, which claim more yet
+        table = file.read(schema.names).select(schema.names)
+    if sum(map(_whole_size, table.columns)) > _GROWTH * len(data):
+        raise ValueError(f"it unpacks to more than {_GROWTH} times its size")
+    return table.cast(schema)
+
+
+def _whole_size(column: Any) -> int:
+    """Bytes of a column of which nothing is kept only once."""
+    pa = arrow()
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = [
+        pa.compute.binary_length(chunk.dictionary).cast("int64").take(chunk.indices)
+        for chunk in column.chunks
+    ]
+    return sum(pa.compute.sum(one, min_count=0).as_py() for one in lengths)
+
+
+def _checked(table: Any) -> Any:
+    """A table every row of which can be a `Row`. Raises ValueError, or an error of Arrow's."""
+    compute = arrow().compute
+    table.validate(full=True)
+    for one in fields(Row):
+        if "None" not in str(one.type) and (empty := table[one.name].null_count):
+            raise ValueError(f"{empty} rows are without {one.name}")
+    finished = table["finished"].cast("int64")
+    right = (
+        compute.greater_equal(finished, 0),
+        compute.less_equal(finished, _LAST),
+        compute.greater_equal(table["attempts"], 0),
+        compute.is_finite(table["seconds"]),
+        compute.invert(compute.match_substring_regex(table["output"], _ELSEWHERE)),
+    )
+    if not all(compute.all(one, min_count=0).as_py() for one in right):
+        raise ValueError("it has rows that none of ours can be")
+    return table
 
 
 def _table(rows: Iterable[Row]) -> Any:

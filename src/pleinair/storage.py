@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pleinair import files, images, tree
 from pleinair.download import offline
-from pleinair.errors import ImageError, MissingExtraError, UsageError
+from pleinair.errors import ImageError, MissingExtraError, OutputError, UsageError
 from pleinair.settings import FOLDERS, PICTURE_SUFFIXES, SCALE
 
 # By scheme: the module that fsspec needs, how to get it, and how it is to behave.
@@ -27,6 +28,8 @@ _SCHEMES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "s3": ("s3fs", "'pleinair[scale]'", {"config_kwargs": {"retries": {"max_attempts": 1}}}),
     "gs": ("gcsfs", "gcsfs", {}),
 }
+# As of s3:/bucket/folder, which would be a folder of this machine.
+_ONE_SLASH = re.compile(rf"({'|'.join(_SCHEMES)}|file):/(?!/)", re.IGNORECASE)
 _TAGS = ("ETag", "etag", "generation", "mtime", "LastModified", "created")
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -74,7 +77,16 @@ def place_of(text: str) -> str:
 
     Raises UsageError for an address of a kind that is not known.
     """
+    if _ONE_SLASH.match(text):
+        raise UsageError(
+            f"{text} has one slash; an address has two, as s3://bucket/folder, or file:///folder."
+        )
     scheme, found, rest = text.partition("://")
+    scheme = scheme.lower()
+    if found and scheme == "file" and not rest.startswith("/"):
+        raise UsageError(
+            f"{text} names a machine; give a folder of this one, as /folder or file:///folder."
+        )
     if not found or scheme == "file":
         return Path(files.absolute(Path(rest if found else text))).as_posix()
     if scheme not in _SCHEMES:
@@ -285,6 +297,19 @@ class Remote:
             time.sleep(wait)
             wait *= 2
         raise AssertionError
+
+
+@contextlib.contextmanager
+def reaching(place: str) -> Iterator[None]:
+    """Turn what is in the way of reading where paintings go into one sentence: OutputError."""
+    try:
+        yield
+    except OSError as error:
+        needed = "the bucket and credentials are there" if is_address(place) else "you may read it"
+        raise OutputError(
+            f"{place} cannot be reached ({why(error)}); see that {needed}, or choose another "
+            "place with -o."
+        ) from error
 
 
 def why(error: Exception) -> str:

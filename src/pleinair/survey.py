@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pleinair import files, storage, tree
+from pleinair import storage, tree
 from pleinair.errors import ImageError, OutputError, UsageError
-from pleinair.manifest import ADVICE, Row
+from pleinair.manifest import Row
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _folder(
     names = tree.painting_names(photos, suffix)
     prefix = under[len(out) + 1 :] + "/" if under != out else ""
     beside = {f"{here}/{photo}": prefix + name for photo, name in zip(photos, names, strict=True)}
-    with files.writing(under, ADVICE):
+    with storage.reaching(under):
         present = storage.store_of(out).listing(under) if photos else {}
     for photo, name in zip(photos, names, strict=True):
         place = f"{here}/{photo}"

@@ -16,7 +16,7 @@ from pleinair.cli.witness import witnessed
 from pleinair.errors import UsageError
 from pleinair.settings import Look, PaintOptions
 
-_TOLD = 20  # failures that are told one by one; the manifest has all of them
+_TOLD = 20  # failures that are told one by one; --json has all of them
 # Ray ends the process that uses it where one of its own on this machine dies.
 _ENDED = (
     "pleinair: ended from outside, as by Ray where one of its own processes dies; what is painted "
