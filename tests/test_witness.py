@@ -10,10 +10,11 @@ import sys
 import pytest
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from pleinair.cli.witness import witnessed
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     with witnessed("ended from outside."):
         {what}
 """

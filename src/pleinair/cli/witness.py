@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from pleinair.cli.terminal import say
+
+_FOR_GROUPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -17,7 +20,8 @@ def witnessed(sentence: str) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     witness = context.Process(target=_watch, args=(theirs, sentence), daemon=True)
-    witness.start()
+    with _deaf():
+        witness.start()
     theirs.close()
     try:
         yield
@@ -27,8 +31,25 @@ def witnessed(sentence: str) -> Iterator[None]:
         witness.join()
 
 
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """What begins meanwhile hears neither Ctrl-C nor an end that whole groups are told to make.
+
+    Both are for the process that is watched, and may come before its witness can say so itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in _FOR_GROUPS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler if handler is not None else signal.SIG_DFL)
+
+
 def _watch(process: Connection, sentence: str) -> None:
-    for one in (signal.SIGINT, signal.SIGTERM):  # whole groups get them; they are for the other
+    for one in _FOR_GROUPS:
         signal.signal(one, signal.SIG_IGN)
     try:
         process.recv()
