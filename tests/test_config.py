@@ -68,6 +68,13 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ("= nonsense", "cannot be read"),
         ("ema_decay = 1.0", "ema_decay"),
         ("crop = 512", "resize_min"),
+        ("drift_pool = 0", "drift_pool = 0 must be from 1 to crop"),
+        ("drift_margin = -0.1", "drift_margin must not be negative"),
+        ("candidates = 0", "candidates, accumulate"),
+        ('base = "paper"\ncandidates = 2', "candidates ask for a discriminator of kind"),
+        ('base = "paper"\ncontent_weight = 1', "content_weight asks for a discriminator of kind"),
+        ("content_weight = 1\naugment_above = 0.5", "what augment_above would vary"),
+        ("[discriminator]\ndeepest = 5", "must be 4, 8, 16 or 32"),
     ],
 )
 def test_a_bad_recipe_file_is_answered_in_one_sentence(tmp_path, text, message):

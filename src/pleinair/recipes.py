@@ -197,6 +197,9 @@ def _validated(recipe: Recipe) -> Recipe:
             r.content_weight > 0
             and not (isinstance(r.discriminator, FeatureSpec) and r.discriminator.deepest >= 8)
         ),
+        "content_weight compares what augment_above would vary; leave one of them out": (
+            r.content_weight > 0 and r.augment_above < 1
+        ),
         "deepest of a discriminator must be 4, 8, 16 or 32": (
             isinstance(r.discriminator, FeatureSpec)
             and r.discriminator.deepest not in (4, 8, 16, 32)

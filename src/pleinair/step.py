@@ -206,9 +206,7 @@ def _one_way(
     return total + _ripple(rippled, recipe, chance, found), [fake], seen
 
 
-def _held(
-    session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losses
-) -> Tensor | float:
+def _held(session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losses) -> Tensor:
     """The weighted losses that hold a painting to its photo without a way back."""
     recipe, total = session.recipe, photo.new_zeros(())
     if recipe.content_weight > 0:
