@@ -68,6 +68,8 @@ def test_the_grid_that_looks_at_the_fewest_pixels_is_taken():
     "spec",
     [
         LightSpec(blocks=2),
+        LightSpec(blocks=2, keeps="half"),
+        LightSpec(blocks=2, keeps="colours"),
         LightSpec(),
         ResNetSpec(channels=4, blocks=2),
         ResNetSpec(channels=2),

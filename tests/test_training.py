@@ -10,14 +10,16 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from pleinair import checkpoint, domains, exports, losses, monitoring, training, weights
+from pleinair.beginnings import appoint_teacher
 from pleinair.checkpoint import ImagePool
-from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec
+from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec, UNetSpec
 from pleinair.errors import (
     CheckpointError,
     DataError,
@@ -419,6 +421,73 @@ def test_a_run_can_begin_with_the_painter_that_ships(plan):
     assert any("spoil" in note for note in ear.notes)
     card = weights.load(there.out / "painter.safetensors").card
     assert card["before"][-1]["steps"] == 3600
+
+
+def _student(**more: Any) -> Recipe:
+    return dataclasses.replace(
+        tiny("light"),
+        direction="painting",
+        warmup_steps=0,
+        identity_weight=0.0,
+        identity_end_weight=0.0,
+        **{"teacher_weight": 100.0, "teacher_feature_weight": 10.0, **more},
+    )
+
+
+def _teacher(file: Path) -> Path:
+    """A painter that exchanges light and dark, of another width than its students."""
+    spec = LightSpec(channels=16, half_channels=4, detail_channels=4, blocks=1)
+    values = build(spec).state_dict()
+    values["photo_out.weight"].neg_()
+    arrays = {name: value.numpy() for name, value in values.items()}
+    weights.save(weights.Weights(spec, arrays, {}), file)
+    return file
+
+
+def test_a_painter_learns_what_its_teacher_paints(plan, tmp_path):
+    recipe, teacher = _student(generator_rate=1e-2), _teacher(tmp_path / "teacher.safetensors")
+    session = Session.start(recipe, 0, torch.device("cpu"))
+    appoint_teacher(session, teacher)
+    before = {name: value.clone() for name, value in session.teacher.state_dict().items()}
+    told = [train_step(session, *batches(recipe), 0.0) for _ in range(150)]
+    for name in ("teacher", "teacher_features"):
+        found = [float(one[name]) for one in told]
+        assert sum(found[-10:]) < 0.5 * sum(found[:10]), name
+    assert "nce" not in told[0]
+    for name, value in session.teacher.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_run_keeps_its_teacher_when_it_goes_on(plan, tmp_path):
+    teacher = _teacher(tmp_path / "teacher.safetensors")
+    whole = plan(_student(), "whole", steps=4, teacher=teacher)
+    train(whole, Ear())
+    part = plan(_student(), "part", steps=2, teacher=teacher)
+    train(part, Ear())
+    rest = resumed_plan(part.out, print, steps=4, device="cpu")
+    assert rest.teacher == teacher
+    train(rest, Ear(), resume=True)
+    card = weights.load(part.out / "painter.safetensors").card
+    assert card["teacher"] == "teacher.safetensors"
+    told = monitoring.read_history(part.out / "history.jsonl")
+    assert any("teacher_features" in line for line in told)
+    one, other = (newest(each.out)[1]["networks"] for each in (whole, part))
+    assert_same(one["painting_generator"], other["painting_generator"], "painting_generator")
+
+
+def test_a_teacher_and_a_recipe_that_wants_one_go_together(plan, tmp_path):
+    teacher = _teacher(tmp_path / "teacher.safetensors")
+    with pytest.raises(TrainingError, match="name a painter with --teacher"):
+        train(plan(_student(), "none", steps=1), Ear())
+    with pytest.raises(TrainingError, match="learns from no teacher; set teacher_weight"):
+        train(plan(tiny("light"), "useless", steps=1, teacher=teacher), Ear())
+    odd = UNetSpec(channels=2)
+    arrays = {name: value.numpy() for name, value in build(odd).state_dict().items()}
+    weights.save(weights.Weights(odd, arrays, {}), tmp_path / "odd.safetensors")
+    with pytest.raises(
+        TrainingError, match=r"multiples of 256 pixels.*crops of 32; set crop = 256"
+    ):
+        train(plan(_student(), "odd", steps=1, teacher=tmp_path / "odd.safetensors"), Ear())
 
 
 def test_a_run_cannot_begin_with_another_generator(plan):

@@ -52,7 +52,7 @@ class Networks:
             build_generator(recipe.generator) if both else None,
             build_discriminator(recipe.discriminator),
             build_discriminator(recipe.discriminator) if both else None,
-            None if both else PatchHeads(painting_generator.encoder_channels),
+            PatchHeads(painting_generator.encoder_channels) if recipe.nce_weight > 0 else None,
         )
 
     def by_name(self) -> dict[str, nn.Module]:
@@ -257,6 +257,7 @@ def painter_card(
         "photos": Path(plan["photos"]).name,
         "paintings": Path(plan["paintings"]).name,
         "seed": plan["seed"],
+        **({"teacher": Path(plan["teacher"]).name} if plan.get("teacher") else {}),
         "score": score,
     }
 

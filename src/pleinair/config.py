@@ -11,6 +11,7 @@ Decay = Literal["linear", "cosine"]
 Direction = Literal["both", "painting"]
 Way = Literal["painting", "photo"]  # what a generator makes of the other
 Order = Literal["lab", "pix2pix"]
+Keeps = Literal["detail", "half", "colours"]
 
 
 # --- networks -------------------------------------------------------------------------------
@@ -49,12 +50,18 @@ class ResNetSpec:
 
 @dataclass(frozen=True)
 class LightSpec:
-    """Ours: residual blocks at a quarter of the size, the photo's own detail beside the output."""
+    """Ours: residual blocks at a quarter of the size, the photo's own detail beside the output.
+
+    keeps: what the layers behind the blocks see of the photo. detail: the photo, and its map at
+    1/2. half: that map, and colours of squares of 4 pixels. colours: those alone, so that all
+    that is finer has to be painted.
+    """
 
     channels: int = 64  # at 1/4, where the residual blocks work
     half_channels: int = 16  # at 1/2
     detail_channels: int = 16  # at full size
     blocks: int = 6
+    keeps: Keeps = "detail"
 
 
 @dataclass(frozen=True)
@@ -206,6 +213,8 @@ class Recipe:
     drift_weight: float = 0.0  # of colours that move further than `drift_margin`
     drift_margin: float = 0.25  # in units of [-1, 1]: so far, a palette may differ
     drift_pool: int = 16  # pixels of the squares whose mean colours are compared
+    teacher_weight: float = 0.0  # of the difference to what a teacher paints, pixel by pixel
+    teacher_feature_weight: float = 0.0  # of the same, seen by the discriminators' eye
     identity_weight: float = 5.0  # at 0 the identity pass is not computed
     identity_end_weight: float = 5.0
     identity_ramp: float = 1.0  # part of the run over which the one becomes the other

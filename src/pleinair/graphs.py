@@ -196,12 +196,17 @@ def _light(graph: _Graph, spec: LightSpec) -> None:
         change = normed(conv(y, f"{block}.first", wide, wide, bias=False), f"{block}.norm")
         y = graph.node("Add", y, conv(change, f"{block}.second", wide, wide))
     y = graph.node("Relu", conv(_doubled(graph, y), "half_out", wide, half))
-    y = graph.node("Add", y, at_half)
+    if spec.keeps != "colours":
+        y = graph.node("Add", y, at_half)
     y = _doubled(graph, graph.node("Relu", conv(y, "half_detail", half, full)))
-    detail = conv("photo", "photo_detail", 3, full, bias=False)
+    base = "photo"
+    if spec.keeps != "detail":
+        base = graph.node("AveragePool", "photo", kernel_shape=[4, 4], strides=[4, 4])
+        base = _doubled(graph, _doubled(graph, base))
+    detail = conv(base, "photo_detail", 3, full, bias=False)
     y = graph.node("Relu", graph.node("Add", conv(y, "full_detail", full, full), detail))
     y = conv(y, "full_out", full, 3)
-    y = graph.node("Add", y, conv("photo", "photo_out", 3, 3, bias=False))
+    y = graph.node("Add", y, conv(base, "photo_out", 3, 3, bias=False))
     low = graph.constant("least", np.array(-1.0, np.float32))
     graph.node("Clip", y, low, graph.constant("most", np.array(1.0, np.float32)))
 

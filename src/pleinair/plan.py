@@ -36,6 +36,7 @@ class Plan:
     tensorboard: bool = False
     device: str = "auto"
     init_from: Path | None = None  # a run or a painter whose networks this one takes over
+    teacher: Path | None = None  # a painter, by name or file, whose paintings are learned from
 
 
 def check_new(out: Path) -> None:
@@ -59,7 +60,7 @@ def make_folder(out: Path) -> None:
 
 # What a resumed run is told anew, or has in its folder already.
 _NOT_KEPT = frozenset(["out", "recipe", "device", "init_from"])
-_PLACES = ("photos", "paintings", "val_photos", "val_paintings")
+_PLACES = ("photos", "paintings", "val_photos", "val_paintings", "teacher")
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def resumed_plan(run: Path, warn: Callable[[str], None], **changes: Any) -> Plan
     if given.keys() & {"steps", "epochs", "minutes"}:
         kept.update(steps=None, epochs=None, minutes=None)
     for name in _PLACES:
-        kept[name] = Path(kept[name]) if kept[name] is not None else None
+        kept[name] = Path(kept[name]) if kept.get(name) is not None else None
     plan = Plan(out=run, recipe=recipe, **{**kept, **given})
     if plan.steps is not None and plan.steps < state["step"]:
         raise UsageError(

@@ -161,6 +161,7 @@ def _validated(recipe: Recipe) -> Recipe:
         *(r.cycle_weight, r.cycle_end_weight, r.identity_weight, r.identity_end_weight),
         *(r.nce_weight, r.ripple_weight, r.r1_weight, r.cycle_noise),
         *(r.content_weight, r.drift_weight, r.drift_margin),
+        *(r.teacher_weight, r.teacher_feature_weight),
     )
     counts = (r.pool_size, r.warmup_steps, r.rate_warmup_steps)
     one_way = r.direction == "painting"
@@ -197,8 +198,12 @@ def _validated(recipe: Recipe) -> Recipe:
             r.content_weight > 0
             and not (isinstance(r.discriminator, FeatureSpec) and r.discriminator.deepest >= 8)
         ),
-        "content_weight compares what augment_above would vary; leave one of them out": (
-            r.content_weight > 0 and r.augment_above < 1
+        'teacher_feature_weight asks for a discriminator of kind "features"': (
+            r.teacher_feature_weight > 0 and not isinstance(r.discriminator, FeatureSpec)
+        ),
+        "content_weight and teacher_feature_weight compare what augment_above would vary; leave "
+        "one of them out": (
+            max(r.content_weight, r.teacher_feature_weight) > 0 and r.augment_above < 1
         ),
         "deepest of a discriminator must be 4, 8, 16 or 32": (
             isinstance(r.discriminator, FeatureSpec)

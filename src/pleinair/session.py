@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import Recipe, Spec
 from pleinair.errors import TrainingError
-from pleinair.networks import Seen
+from pleinair.networks import Seen, build
 from pleinair.recipes import recipe_to_dict, spec_to_dict
 from pleinair.team import Team
 from pleinair.weights import Weights
@@ -43,6 +43,7 @@ class Session:
     seconds: float = 0.0
     accuracy: float = 0.5  # of the discriminators, a moving average
     before: list[dict[str, Any]] = field(default_factory=list)  # runs that this one began with
+    teacher: nn.Module | None = None  # whose paintings are learned from; never learns itself
 
     @classmethod
     def start(cls, recipe: Recipe, seed: int, team: Team | torch.device) -> Session:
@@ -174,6 +175,14 @@ class Session:
         values = {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
             networks.painting_generator.load_state_dict(values)
+
+    def learn_from(self, painter: Weights) -> None:
+        """Have a teacher: a painter of any spec, which paints as it does elsewhere."""
+        teacher = build(painter.spec)
+        teacher.load_state_dict(
+            {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
+        )
+        self.teacher = teacher.requires_grad_(False).eval().to(self.device)
 
     def _expect(self, generator: Spec) -> None:
         if generator == self.recipe.generator:

@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pleinair import losses
+from pleinair import anchors, losses
 from pleinair.augment import augment
-from pleinair.chance import Chance, random_gradient
+from pleinair.chance import Chance
 from pleinair.config import Recipe
-from pleinair.errors import TrainingError
 from pleinair.networks import Discriminator, Generator, PatchHeads, Seen
 from pleinair.schedules import (
     cycle_weight,
@@ -22,10 +21,7 @@ from pleinair.schedules import (
     rate_factor,
     warmup_factor,
 )
-from pleinair.session import Session
-
-Losses = dict[str, Tensor]
-_FINE = 1  # maps of the discriminators' eye that see strokes, and not what is where
+from pleinair.session import Losses, Session
 
 
 def train_step(session: Session, photo: Tensor, painting: Tensor, progress: float) -> Losses:
@@ -137,7 +133,7 @@ def _both_ways(
     weight = identity_weight(progress, recipe)
     own_painting = painting if weight > 0 else None
     own_photo = photo if weight > 0 and not recipe.identity_one_way else None
-    smooth = _smooth(photo, recipe, chance)
+    smooth = anchors.smooth(photo, recipe, chance)
     fake_painting, same_painting, rippled = _together(paint, photo, own_painting, smooth)
     # The way back of one side goes with the way there of the other.
     noisy = _noisy(fake_painting, recipe.cycle_noise, chance, "painting")
@@ -169,8 +165,8 @@ def _both_ways(
     found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
     total = painting_loss + photo_loss + weighted_cycle
-    total = total + _held(session, photo, fake_painting, seen[0], found)
-    return total + _ripple(rippled, recipe, chance, found), fakes, seen
+    total = total + anchors.held(session, photo, fake_painting, seen[0], found)
+    return total + anchors.ripple(rippled, recipe, chance, found), fakes, seen
 
 
 def _one_way(
@@ -181,60 +177,30 @@ def _one_way(
     chance: Chance,
     found: Losses,
 ) -> tuple[Tensor, list[Tensor], list[Seen]]:
-    """CUT: each place of the painting must be known again by the photo's own place.
+    """No way back. CUT: each place of the painting must be known again by the photo's own place.
 
     Park et al. 2020, https://arxiv.org/abs/2007.15651, eq. 5 (lambda_X = lambda_Y, halved as the
     authors' code does when both are there).
     """
     recipe, nets = session.recipe, session.networks
     paint, heads = nets.painting_generator, nets.patch_heads
-    if heads is None:
-        raise TrainingError("networks of one direction are expected; build them from the recipe.")
-    own = painting if recipe.nce_identity else None
-    fake, same, rippled = _together(paint, photo, own, _smooth(photo, recipe, chance))
-    nce = _patch_nce(paint, heads, photo, fake, recipe, chance, "photo")
-    if same is not None:
-        nce = 0.5 * (nce + _patch_nce(paint, heads, painting, same, recipe, chance, "painting"))
+    own = painting if heads is not None and recipe.nce_identity else None
+    fake, same, rippled = _together(paint, photo, own, anchors.smooth(photo, recipe, chance))
     seen = _looked_at(session, [fake], chance)
     adversarial = losses.generator_loss(
         recipe.adversarial, nets.painting_discriminator.judge(seen[0])
     )
-    total = adversarial + recipe.nce_weight * nce
-    total = total + _held(session, photo, fake, seen[0], found)
+    total = adversarial
+    if heads is not None:
+        nce = _patch_nce(paint, heads, photo, fake, recipe, chance, "photo")
+        if same is not None:
+            other = _patch_nce(paint, heads, painting, same, recipe, chance, "painting")
+            nce = 0.5 * (nce + other)
+        found["nce"] = nce.detach()
+        total = total + recipe.nce_weight * nce
+    total = total + anchors.held(session, photo, fake, seen[0], found)
     found["painting_generator"] = total.detach()
-    found["nce"] = nce.detach()
-    return total + _ripple(rippled, recipe, chance, found), [fake], seen
-
-
-def _held(session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losses) -> Tensor:
-    """The weighted losses that hold a painting to its photo without a way back."""
-    recipe, total = session.recipe, photo.new_zeros(())
-    if recipe.content_weight > 0:
-        with torch.no_grad():
-            shown = session.networks.painting_discriminator.look(photo)
-        content = losses.content_loss(seen[_FINE:], shown[_FINE:])
-        found["content"] = content.detach()
-        total = total + recipe.content_weight * content
-    if recipe.drift_weight > 0:
-        drift = losses.drift_loss(photo, fake, recipe.drift_pool, recipe.drift_margin)
-        found["drift"] = drift.detach()
-        total = total + recipe.drift_weight * drift
-    return total
-
-
-def _smooth(like: Tensor, recipe: Recipe, chance: Chance) -> Tensor | None:
-    # A batch has one, so one of its parts has it.
-    return random_gradient(like) if recipe.ripple_weight > 0 and chance.is_first else None
-
-
-def _ripple(smooth: Tensor | None, recipe: Recipe, chance: Chance, found: Losses) -> Tensor | float:
-    """The weighted loss of what became of a smooth gradient."""
-    if smooth is None:
-        return 0.0
-    edge = smooth.shape[-1] // 4  # its padding is an edge, which may be painted as one
-    ripple = losses.ripple_loss(smooth[..., edge:-edge, edge:-edge])
-    found["ripple"] = ripple.detach()
-    return chance.parts * recipe.ripple_weight * ripple
+    return total + anchors.ripple(rippled, recipe, chance, found), [fake], seen
 
 
 def _patch_nce(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pleinair.step import Losses
+from pleinair.session import Losses
 
 
 class Tally:

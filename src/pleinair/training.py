@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from pleinair import checkpoint, data, domains, files, foreign, hub, monitoring, weights
+from pleinair import beginnings, checkpoint, data, domains, files, monitoring, weights
 from pleinair.board import Board
 from pleinair.config import pictures_a_step, size_multiple
 from pleinair.engines import engine
@@ -149,6 +149,7 @@ class _Run:
             domains.warn_of_a_mix_up(photos, paintings, team.device, say)
         # Networks: fresh, those of another run, or all as they were.
         session = Session.start(recipe, plan.seed, team)
+        beginnings.appoint_teacher(session, plan.teacher)
         run = cls(
             plan=plan,
             listener=listener,
@@ -164,7 +165,7 @@ class _Run:
         if state is not None:
             run.restore(state)
         elif plan.init_from is not None:
-            _init(session, plan.init_from, listener)
+            beginnings.init(session, plan.init_from, listener.note)
         if plan.tensorboard and team.is_first:
             run.board = Board(plan.out, session.step)
         run.started = time.perf_counter() - session.seconds
@@ -359,19 +360,6 @@ def save_painter(session: Session, plan: Plan, score: Score | None) -> None:
     weights.save(
         weights.Weights(session.recipe.generator, arrays, card), plan.out / "painter.safetensors"
     )
-
-
-def _init(session: Session, source: Path, listener: Listener) -> None:
-    """Begin with a run's best checkpoint, else its newest, or with a painter of any kind."""
-    if source.is_dir() and foreign.reader_of(source) is None:
-        session.init_from(*checkpoint.load_best(source, listener.note))
-        return
-    session.init_from_painter(foreign.weights_of(hub.find(str(source))))
-    if session.recipe.warmup_steps == 0:
-        listener.note(
-            "the discriminators are new to this painter and the recipe has no warmup_steps, so "
-            "its first steps may spoil it; recipe light has some."
-        )
 
 
 @contextmanager

@@ -47,6 +47,7 @@ def train(
     tensorboard: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
     init_from: Path | None = None,
+    teacher: Path | None = None,
     resume: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -90,6 +91,9 @@ def train(
     init_from
         Begin with the networks of another run, or with a painter (a name, an .onnx file or
         weights of other programs), to refine it or to teach it another style.
+    teacher
+        A painter (as for --init-from, but no run) whose paintings of the same photos are learned
+        from, by a recipe with teacher_weight: a large one teaches a small one.
     resume
         Go on with this run, exactly as if it had not stopped. A new --steps, --epochs or
         --minutes moves its end, and rates then fall by the longer run's schedule.
@@ -126,10 +130,10 @@ def train(
     given |= {name: place.resolve() for name, place in places.items() if place is not None}
     limits: dict[str, Any] = {"steps": steps, "epochs": epochs, "minutes": minutes}
     if resume is not None:
-        if recipe or out or init_from:
+        if recipe or out or init_from or teacher:
             raise UsageError(
                 "--resume goes on by the run's own recipe in its own folder; leave --recipe, "
-                "--out and --init-from out, or start a new run with --init-from."
+                "--out, --init-from and --teacher out, or start a new run with --init-from."
             )
         plan = resumed_plan(resume, say, **limits, **given, device=device)
     else:
@@ -137,6 +141,10 @@ def train(
             raise UsageError("training needs --photos DIR --paintings DIR --out RUN.")
         if init_from is not None:
             at_hand(str(init_from))
+        if teacher is not None:
+            at_hand(str(teacher))
+            # A file is found again from wherever the run goes on; a name is a name everywhere.
+            teacher = teacher.resolve() if teacher.exists() else teacher
         plan = Plan(
             out=out,
             recipe=chosen,
@@ -145,6 +153,7 @@ def train(
             **given,
             device=device,
             init_from=init_from,
+            teacher=teacher,
         )
     return _run(plan, resume is not None)
 

@@ -47,6 +47,7 @@ class Light(nn.Module):
     def __init__(self, spec: LightSpec) -> None:
         super().__init__()
         half, full = spec.half_channels, spec.detail_channels
+        self.keeps = spec.keeps
         self.half_in = _conv(3 * 4, half)
         self.quarter_in = _conv(half * 4, spec.channels, bias=False)
         self.quarter_norm = InstanceNorm(spec.channels, affine=True)
@@ -83,10 +84,13 @@ class Light(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         half, y = self._down(x)
         y = self.blocks(y)  # (N, channels, H/4, W/4)
-        y = F.relu(self.half_out(_double(y))) + half
+        y = F.relu(self.half_out(_double(y)))
+        if self.keeps != "colours":
+            y = y + half
         y = _double(F.relu(self.half_detail(y)))  # (N, detail, H, W)
-        y = F.relu(self.full_detail(y) + self.photo_detail(x))
-        out: Tensor = self.full_out(y) + self.photo_out(x)
+        base = x if self.keeps == "detail" else _double(_double(F.avg_pool2d(x, 4)))
+        y = F.relu(self.full_detail(y) + self.photo_detail(base))
+        out: Tensor = self.full_out(y) + self.photo_out(base)
         # A bound in training would stop the gradient of white and black; images clamp anyway.
         return out if self.training else out.clamp(-1.0, 1.0)
 

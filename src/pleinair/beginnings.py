@@ -1,0 +1,52 @@
+"""What a run begins with, or learns from, that others have learned: networks and a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pleinair import checkpoint, foreign, hub
+from pleinair.config import size_multiple
+from pleinair.errors import TrainingError
+from pleinair.session import Session
+
+
+def init(session: Session, source: Path, say: Callable[[str], None]) -> None:
+    """Begin with a run's best checkpoint, else its newest, or with a painter of any kind."""
+    if source.is_dir() and foreign.reader_of(source) is None:
+        session.init_from(*checkpoint.load_best(source, say))
+        return
+    session.init_from_painter(foreign.weights_of(hub.find(str(source))))
+    if session.recipe.warmup_steps == 0:
+        say(
+            "the discriminators are new to this painter and the recipe has no warmup_steps, so "
+            "its first steps may spoil it; recipe light has some."
+        )
+
+
+def appoint_teacher(session: Session, painter: Path | None) -> None:
+    """Learn from what `painter`, a name or a file, makes of the same photos.
+
+    Raises TrainingError where the recipe has no use for it, or asks for one that is not given.
+    """
+    recipe = session.recipe
+    wanted = max(recipe.teacher_weight, recipe.teacher_feature_weight) > 0
+    if painter is None:
+        if wanted:
+            raise TrainingError(
+                f"recipe {recipe.name} learns from a teacher; name a painter with --teacher."
+            )
+        return
+    if not wanted:
+        raise TrainingError(
+            f"recipe {recipe.name} learns from no teacher; set teacher_weight in a recipe file, or "
+            "leave --teacher out."
+        )
+    weights = foreign.weights_of(hub.find(str(painter)))
+    multiple = size_multiple(weights.spec)
+    if recipe.crop % multiple:
+        raise TrainingError(
+            f"{painter} paints multiples of {multiple} pixels, and recipe {recipe.name} has crops "
+            f"of {recipe.crop}; set crop = {-(-recipe.crop // multiple) * multiple}."
+        )
+    session.learn_from(weights)
