@@ -78,6 +78,8 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ('base = "paper"\nteacher_feature_weight = 1', "asks for a discriminator of kind"),
         ("teacher_weight = -1", "weights, .* must not be negative"),
         ("[discriminator]\ndeepest = 5", "must be 4, 8, 16 or 32"),
+        ("[discriminator]\nfinest = 8", "must be 2 or 4"),
+        ("photo_zoom = 0.5", "must be from 1 to 8"),
     ],
 )
 def test_a_bad_recipe_file_is_answered_in_one_sentence(tmp_path, text, message):

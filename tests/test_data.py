@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pleinair import data
+from pleinair import data, domains
 from pleinair.errors import DataError, ImageError
 from pleinair.prefetch import Prefetched
 from pleinair.settings import DATA
@@ -427,3 +427,9 @@ def test_too_little_memory_leaves_no_picture_out_of_a_run(folder, monkeypatch):
     with pytest.raises(ImageError, match="memory"):
         pictures.get(0)
     assert not pictures.bad
+
+
+def test_photos_alone_are_shown_larger():
+    recipe = replace(tiny("light"), photo_zoom=2.0)
+    softened = domains.zoomed(recipe)
+    assert (softened.resize_min, softened.resize_max) == (recipe.resize_min, 2 * recipe.resize_max)

@@ -187,6 +187,11 @@ def test_feature_discriminators_pass_gradients_to_the_picture_only_through_the_e
     assert {name.split(".")[0] for name, _ in network.named_parameters()} == {"heads"}
 
 
+def test_feature_discriminators_look_as_closely_as_they_are_told():
+    network = build(FeatureSpec(channels=8, finest=2))
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 4, 32, 32)
+
+
 @pytest.mark.parametrize(("deepest", "maps"), [(4, 1), (8, 2), (16, 3), (32, 4)])
 def test_feature_discriminators_look_as_deep_as_they_are_told(deepest, maps):
     network = build(FeatureSpec(channels=8, deepest=deepest))

@@ -8,11 +8,9 @@ from torch import Tensor
 
 from pleinair import losses
 from pleinair.chance import Chance, random_gradient
-from pleinair.config import Recipe
+from pleinair.config import FeatureSpec, Recipe
 from pleinair.networks import Seen
 from pleinair.session import Losses, Session
-
-_FINE = 1  # maps of the discriminators' eye that see strokes, and not what is where
 
 
 def held(session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losses) -> Tensor:
@@ -22,10 +20,12 @@ def held(session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losse
     """
     recipe, total = session.recipe, photo.new_zeros(())
     eye = session.networks.painting_discriminator
-    if recipe.content_weight > 0:
+    if recipe.content_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
         with torch.no_grad():
             shown = eye.look(photo)
-        content = losses.content_loss(seen[_FINE:], shown[_FINE:])
+        # Of strides 8 and more: finer maps see strokes, and not what is where.
+        deep = sum(stride >= 8 for stride in recipe.discriminator.strides)
+        content = losses.content_loss(seen[-deep:], shown[-deep:])
         found["content"] = content.detach()
         total = total + recipe.content_weight * content
     if recipe.drift_weight > 0:

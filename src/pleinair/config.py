@@ -90,11 +90,17 @@ class PatchSpec:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """Patch discriminators on frozen ImageNet features of strides 4, 8 and so on to `deepest`."""
+    """Patch discriminators on frozen ImageNet features of strides `finest` to `deepest`."""
 
     channels: int = 64
     slope: float = 0.2
     deepest: int = 16  # stride: 4, 8, 16 or 32; deeper is what is where, finer is strokes
+    finest: int = 4  # stride: 2 or 4
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the features, from fine to coarse."""
+        return tuple(s for s in (2, 4, 8, 16, 32) if self.finest <= s <= self.deepest)
 
 
 DiscriminatorSpec = PatchSpec | FeatureSpec
@@ -196,6 +202,7 @@ class Recipe:
     crop: int  # pixels
     resize_min: int  # pixels of the shorter side, drawn in [resize_min, resize_max]
     resize_max: int
+    photo_zoom: float = 1.0  # photos' resize_max is so many times as large; paintings' is not
     flip: bool = True
     batch: int = 1
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch

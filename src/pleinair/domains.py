@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,15 @@ from pleinair.monitoring import Judge
 from pleinair.settings import EVALUATE, TRAIN
 
 Say = Callable[[str], None]
+
+
+def zoomed(recipe: Recipe) -> Recipe:
+    """The recipe as the stream of photos is to have it.
+
+    Those shown larger are soft, as a layer's ground is on which a painter paints finer strokes; the
+    paintings stay as they are, and so do the strokes that it learns.
+    """
+    return replace(recipe, resize_max=round(recipe.photo_zoom * recipe.resize_max))
 
 
 def open_domain(

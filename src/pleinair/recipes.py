@@ -209,6 +209,10 @@ def _validated(recipe: Recipe) -> Recipe:
             isinstance(r.discriminator, FeatureSpec)
             and r.discriminator.deepest not in (4, 8, 16, 32)
         ),
+        "finest of a discriminator must be 2 or 4": (
+            isinstance(r.discriminator, FeatureSpec) and r.discriminator.finest not in (2, 4)
+        ),
+        f"photo_zoom = {r.photo_zoom} must be from 1 to 8": not 1 <= r.photo_zoom <= 8,
         "scales of a discriminator must be at least 1": (
             isinstance(r.discriminator, PatchSpec) and r.discriminator.scales < 1
         ),

@@ -125,14 +125,17 @@ class _Run:
         # Data: two endless streams, each with its own shuffle, and pictures to score by.
         recipe = plan.recipe
         say = listener.note
+        softened = domains.zoomed(recipe)
         photos, held_photos = domains.open_domain(plan.photos, plan.val_photos, recipe, say)
         paintings, held_paintings = domains.open_domain(
             plan.paintings, plan.val_paintings, recipe, say
         )
         share = (team.rank, team.size)
         streams = [
-            Prefetched(data.Stream(pictures, recipe, (plan.seed, domain), share, each))
-            for domain, (pictures, each) in enumerate(((photos, 1), (paintings, recipe.candidates)))
+            Prefetched(data.Stream(pictures, own, (plan.seed, domain), share, each))
+            for domain, (pictures, own, each) in enumerate(
+                ((photos, softened, 1), (paintings, recipe, recipe.candidates))
+            )
         ]
         limit = Limit.of(plan, max(len(photos), len(paintings)), team.size)
         side = max(64, recipe.resize_min)

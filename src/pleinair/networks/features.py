@@ -24,7 +24,7 @@ from pleinair.networks.patch import Seen
 
 # Tan and Le 2019, https://arxiv.org/abs/1905.11946, table 1: expansion, stride of each stage.
 _STAGES = ((1, 1), (6, 2), (6, 2), (6, 2), (6, 1), (6, 2), (6, 1))
-TAP_CHANNELS = {4: 24, 8: 40, 16: 112, 32: 320}  # of the last block at each stride
+TAP_CHANNELS = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}  # of the last block at each stride
 _BATCH_NORM_EPSILON = 1e-3
 
 
@@ -130,15 +130,15 @@ class Lite(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.head = FrozenConv(state, "_conv_head", "_bn1", 1)
 
-    def taps(self, x: Tensor, deepest: int = 32) -> dict[int, Tensor]:
-        """Maps by stride, 4 to `deepest`: (N, TAP_CHANNELS[stride], H/stride, W/stride)."""
+    def taps(self, x: Tensor, deepest: int = 32, finest: int = 4) -> dict[int, Tensor]:
+        """Maps by stride: (N, TAP_CHANNELS[stride], H/stride, W/stride)."""
         # Its many 1x1 and channelwise convolutions are a quarter faster in this layout.
         x = _as_trained(x).contiguous(memory_format=torch.channels_last)
         x = F.relu6(self.stem(x), inplace=True)
         found, stride = {}, 2
         for block in self.blocks:
             if block.stride == 2:
-                if stride >= 4:
+                if stride >= finest:
                     found[stride] = x
                 if stride == deepest:
                     return found
@@ -183,15 +183,15 @@ def lite(name: str) -> Lite:
 
 
 class FeaturePatch(nn.Module):
-    """Small patch discriminators on the frozen features of three strides.
+    """Small patch discriminators on the frozen features of some strides.
 
-    3 channels in [-1, 1] to logits (N, strides, H/4, W/4), a channel for each of strides 4, 8, 16;
+    3 channels in [-1, 1] to logits (N, strides, H/finest, W/finest), a channel for each stride;
     the coarse maps are repeated so that every stride weighs the same.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
-        self.strides = tuple(stride for stride in TAP_CHANNELS if stride <= spec.deepest)
+        self.strides = spec.strides
         self.eye = lite("lite0")
         self.heads = nn.ModuleList(
             nn.Sequential(
@@ -213,8 +213,8 @@ class FeaturePatch(nn.Module):
         return self.judge(self.look(x))
 
     def look(self, x: Tensor) -> Seen:
-        """What is fixed of the way from pictures to logits: the frozen maps of three strides."""
-        taps = self.eye.taps(x, deepest=self.strides[-1])
+        """What is fixed of the way from pictures to logits: the frozen maps."""
+        taps = self.eye.taps(x, self.strides[-1], self.strides[0])
         return tuple(taps[stride] for stride in self.strides)
 
     def judge(self, seen: Seen) -> Tensor:
