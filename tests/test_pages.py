@@ -88,6 +88,10 @@ def test_a_ballot_names_nobody_and_mixes_the_sides(found):
     assert other != text
 
 
+def test_a_ballot_has_as_many_pairs_as_are_asked_for(found):
+    assert pages.ballot(found, silent, 1).count('"marks"') == 1
+
+
 # --- votes ----------------------------------------------------------------------------------
 
 NAMES = {"a" * 64: "alpha", "b" * 64: "beta"}

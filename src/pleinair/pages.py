@@ -104,10 +104,11 @@ def report(found: Evaluation, told: Told) -> str:
     )
 
 
-def ballot(found: Evaluation, told: Told) -> str:
+def ballot(found: Evaluation, told: Told, count: int = EVALUATE.ballot_pairs) -> str:
     """One HTML file that asks a person which of two painters did better, without their names.
 
-    Raises UsageError unless there are two whose results have photos.
+    count: of pairs, where there are as many photos. Raises UsageError unless there are two painters
+    whose results have photos.
     """
     show = _show(found)
     if len(show.entries) != 2:
@@ -125,7 +126,7 @@ def ballot(found: Evaluation, told: Told) -> str:
         raise UsageError("no photo has a result of both; name results after their photos.")
     # Whoever counts the votes must not know the sides beforehand either.
     random = np.random.default_rng(secrets.randbits(64))
-    chosen = random.permutation(both)[: EVALUATE.ballot_pairs]
+    chosen = random.permutation(both)[:count]
     pairs = []
     told("making the ballot", 0, len(chosen))
     for number in chosen:

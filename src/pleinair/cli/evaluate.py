@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ def evaluate(
     inception_weights: Path | None = None,
     report: Path | None = None,
     ballot: Path | None = None,
+    pairs: int = EVALUATE.ballot_pairs,
     votes: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = (),
     force: Annotated[bool, Parameter(negative=())] = False,
     cache: Annotated[Path | None, Parameter(negative=())] = None,
@@ -59,6 +61,8 @@ def evaluate(
         Also write a page to look at: figures, sheet, best and worst results. One .html file.
     ballot
         Write a page that asks people which of two painters did better, without their names.
+    pairs
+        Photos whose results a ballot shows. Default: 30.
     votes
         Files that such pages saved: adds win rates.
     force
@@ -80,6 +84,8 @@ def evaluate(
             f"scores need {error.name}; run pip install 'pleinair[evaluate]' first."
         ) from error
 
+    if pairs < 1:
+        raise UsageError(f"--pairs {pairs} found; give at least 1.")
     for page in (report, ballot):
         if page is not None:
             press.check(page, force)
@@ -109,7 +115,8 @@ def evaluate(
         with engines.one_core_each() as workers:
             room = gallery.Gallery(eyes, None if fresh else place, told, say, workers)
             found = evaluation.evaluate(what, photos, paintings, room, trained_on, votes)
-        for page, make in ((report, pages.report), (ballot, pages.ballot)):
+        asks = partial(pages.ballot, count=pairs)
+        for page, make in ((report, pages.report), (ballot, asks)):
             if page is not None:
                 press.write(make(found, told), page)
                 say(f"{page} is written; open it in a browser.")
