@@ -20,6 +20,9 @@ VARIED = {"augment_above": 0.2, "pool_size": 3, "ripple_weight": 10.0, "cycle_no
 SPECTRAL = PatchSpec(channels=4, layers=2, norm="none", spectral_norm=True)
 RECIPES = {
     "light": tiny("light"),
+    "light, shifted": dataclasses.replace(
+        tiny("light"), discriminator_shift=8, content_weight=1.0, drift_weight=1.0
+    ),
     "paper": tiny("paper"),
     "paper, all that is drawn": dataclasses.replace(
         tiny("paper"), r1_weight=0.1, r1_every=2, **VARIED
@@ -91,3 +94,17 @@ def test_what_a_batch_has_once_is_drawn_once():
         assert noise.shape == (2, 3, 4, 5)
         assert torch.equal(noise, chance.once("there", list)[rows])
     assert drawn == [slice(0, 2), slice(2, 4), slice(4, 6)]
+
+
+def test_what_is_looked_at_is_shifted_alike_within_a_step():
+    pictures = torch.arange(2.0 * 3 * 16 * 16).reshape(2, 3, 16, 16)
+    seen = set()
+    for _ in range(50):
+        chance = Chance(2)
+        for _rows in chance.turns(1):
+            one, other = (chance.shifted(p, 4) for p in (pictures, -pictures))
+            assert one.shape == (2, 3, 12, 12)
+            assert torch.equal(one, -other)
+        seen.add(float(one[0, 0, 0, 0]))
+    assert len(seen) > 10
+    assert chance.shifted(pictures, 0) is pictures

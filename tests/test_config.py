@@ -80,6 +80,7 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ("[discriminator]\ndeepest = 5", "must be 4, 8, 16 or 32"),
         ("[discriminator]\nfinest = 8", "must be 2 or 4"),
         ("photo_zoom = 0.5", "must be from 1 to 8"),
+        ("discriminator_shift = 65", "must be from 0 to half of crop"),
     ],
 )
 def test_a_bad_recipe_file_is_answered_in_one_sentence(tmp_path, text, message):

@@ -13,16 +13,22 @@ from pleinair.networks import Seen
 from pleinair.session import Losses, Session
 
 
-def held(session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losses) -> Tensor:
+def held(
+    session: Session, photo: Tensor, fake: Tensor, seen: Seen, chance: Chance, found: Losses
+) -> Tensor:
     """The weighted sum of them, each told in `found` as it is before its weight.
 
     photo and fake, its painting: NCHW in [-1, 1]; seen: what the painting's discriminator looks at.
     """
     recipe, total = session.recipe, photo.new_zeros(())
-    eye = session.networks.painting_discriminator
-    if recipe.content_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
+
+    def look(pictures: Tensor) -> Seen:
         with torch.no_grad():
-            shown = eye.look(photo)
+            shown = chance.shifted(pictures, recipe.discriminator_shift)
+            return session.networks.painting_discriminator.look(shown)
+
+    if recipe.content_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
+        shown = look(photo)
         # Of strides 8 and more: finer maps see strokes, and not what is where.
         deep = sum(stride >= 8 for stride in recipe.discriminator.strides)
         content = losses.content_loss(seen[-deep:], shown[-deep:])
@@ -40,9 +46,7 @@ def held(session: Session, photo: Tensor, fake: Tensor, seen: Seen, found: Losse
         found["teacher"] = taught.detach()
         total = total + recipe.teacher_weight * taught
         if recipe.teacher_feature_weight > 0:
-            with torch.no_grad():
-                shown = eye.look(wanted)
-            features = losses.content_loss(seen, shown)
+            features = losses.content_loss(seen, look(wanted))
             found["teacher_features"] = features.detach()
             total = total + recipe.teacher_feature_weight * features
     return total

@@ -76,6 +76,14 @@ class Chance:
         height, width = like.shape[-2:]
         return self.each(name, like.shape[0], lambda count: Variation.draw(count, height, width))
 
+    def shifted(self, pictures: Tensor, most: int) -> Tensor:
+        """Pictures (NCHW) without `most` rows and columns, of either side by the step's chance."""
+        if most == 0:
+            return pictures
+        top, left = self.once("shift", lambda: torch.randint(most + 1, (2,)).tolist())
+        height, width = pictures.shape[-2:]
+        return pictures[..., top : top + height - most, left : left + width - most]
+
     def places(self, name: str, depths: list[Tensor], most: int) -> list[Tensor]:
         """Up to `most` places in maps (NCHW) of each depth, the same in every picture."""
         return self.once(name, lambda: [_places(depth, most) for depth in depths])

@@ -206,6 +206,7 @@ class Recipe:
     flip: bool = True
     batch: int = 1
     discriminator_batch: int = 1  # pictures of each kind in a discriminator's step; >= batch
+    discriminator_shift: int = 0  # pixels that what they look at is moved by, by chance
     candidates: int = 1  # paintings drawn for each photo; the one most like it is learned from
     accumulate: int = 1  # batches a step, one after the other, whose gradients are averaged
     steps: int = 10_000

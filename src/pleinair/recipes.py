@@ -209,6 +209,9 @@ def _validated(recipe: Recipe) -> Recipe:
             isinstance(r.discriminator, FeatureSpec)
             and r.discriminator.deepest not in (4, 8, 16, 32)
         ),
+        f"discriminator_shift = {r.discriminator_shift} must be from 0 to half of crop": (
+            not 0 <= r.discriminator_shift <= r.crop // 2
+        ),
         "finest of a discriminator must be 2 or 4": (
             isinstance(r.discriminator, FeatureSpec) and r.discriminator.finest not in (2, 4)
         ),

@@ -165,7 +165,7 @@ def _both_ways(
     found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
     total = painting_loss + photo_loss + weighted_cycle
-    total = total + anchors.held(session, photo, fake_painting, seen[0], found)
+    total = total + anchors.held(session, photo, fake_painting, seen[0], chance, found)
     return total + anchors.ripple(rippled, recipe, chance, found), fakes, seen
 
 
@@ -198,7 +198,7 @@ def _one_way(
             nce = 0.5 * (nce + other)
         found["nce"] = nce.detach()
         total = total + recipe.nce_weight * nce
-    total = total + anchors.held(session, photo, fake, seen[0], found)
+    total = total + anchors.held(session, photo, fake, seen[0], chance, found)
     found["painting_generator"] = total.detach()
     return total + anchors.ripple(rippled, recipe, chance, found), [fake], seen
 
@@ -243,6 +243,8 @@ def _remembered(session: Session, fakes: Sequence[Tensor], seen: Sequence[Seen])
 
 def _as_shown(session: Session, pictures: Tensor, chance: Chance, name: str) -> Tensor:
     """What discriminators get to see: varied as long as they win too easily."""
+    # Their grid of strides and the generators' would always lie alike, and a lattice in its place.
+    pictures = chance.shifted(pictures, session.recipe.discriminator_shift)
     if session.accuracy <= session.recipe.augment_above:
         return pictures
     return augment(pictures, chance.variation(name, pictures))
