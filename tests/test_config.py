@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pleinair.config import RECIPES, LightSpec, UNetSpec, size_multiple
+from pleinair.config import RECIPES, LightSpec, UNetSpec, edge_margin, size_multiple
 from pleinair.errors import RecipeError
 from pleinair.recipes import (
     load_recipe,
@@ -101,3 +101,9 @@ def test_a_setting_that_is_nearly_one_is_guessed(tmp_path):
     path.write_text('base = "light"\ncorp = 96\n', encoding="utf-8")
     with pytest.raises(RecipeError, match=r"no setting 'corp'; did you mean crop\?"):
         load_recipe(str(path))
+
+
+def test_who_paints_the_detail_paints_beyond_the_edge_too():
+    assert edge_margin(LightSpec(), 256) == 2
+    assert edge_margin(LightSpec(keeps="half"), 256) == 8
+    assert edge_margin(LightSpec(keeps="half"), 256, layers=2) == 16

@@ -156,7 +156,10 @@ def edge_margin(spec: Spec | AnySpec, longest: int, layers: int = 1) -> int:
     # layers over others would show what is left.
     if longest > SMALL_SIDE:
         return 48
-    return 2 if layers == 1 else 16
+    if layers > 1:
+        return 16
+    # Who paints the detail itself paints the padding's edge, too.
+    return 2 if spec.keeps == "detail" else 8
 
 
 def working_bytes_per_pixel(spec: Spec | AnySpec) -> int:
