@@ -87,14 +87,17 @@ def _tried(trial: Trial, out: Path, data: Path) -> results.Result:
         words += ["--paintings", str(data / "train" / "paintings")]
         words += ["--score-every", str(10 * steps), "--sample-every", str(steps)]
     _pleinair("train", *words, "--device", "cpu")
+    lines = (out / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    history = [json.loads(line) for line in lines]
+    if (last := max(line["step"] for line in history)) < steps:  # a signal ends a training well
+        raise SystemExit(f"{out} was stopped at step {last:,} of {steps:,}; run this again.")
     painter = out.with_suffix(".onnx")
     _pleinair("export", str(out), str(painter), "--force")
     told = _pleinair(
         *("evaluate", str(painter), "--json"),
         *("--photos", str(data / "val" / "photos"), "--paintings", str(data / "val" / "paintings")),
     )
-    lines = (out / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    seconds = max(json.loads(line).get("seconds", 0.0) for line in lines)
+    seconds = max(line.get("seconds", 0.0) for line in history)
     scores = results.scores_of(json.loads(told)["rows"][-1])
     return results.Result(trial.choice.name, trial.budget, trial.seed, steps, seconds / 60, scores)
 

@@ -88,6 +88,7 @@ _FORMS = {  # of each column, by what `pleinair evaluate --json` calls it
     "KID-Lite2": ".4f",
     "scene_distance": ".3f",
     "luma_correlation": ".3f",
+    "lattice_2": ".1f",
     "lattice_4": ".1f",
     "colours": ".1f",
     "directions": ".1f",

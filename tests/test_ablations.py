@@ -81,8 +81,9 @@ def test_a_trial_is_trained_scored_and_written_down_once(tmp_path, monkeypatch):
         asked.append(words[0])
         if words[0] == "train":
             run = tmp_path / "out" / "dear-4-0"
-            run.mkdir(parents=True)
-            (run / "history.jsonl").write_text('{"step": 2, "seconds": 120.0}\n')
+            run.mkdir(parents=True, exist_ok=True)
+            step = len(asked)  # what is asked first is stopped after a step
+            (run / "history.jsonl").write_text(f'{{"step": {step}, "seconds": 120.0}}\n')
         row = {"scores": {"Lite0": {"kid": 0.1}}, "content": {}, "looks": {}}
         return json.dumps({"rows": [{}, row]})
 
@@ -92,10 +93,12 @@ def test_a_trial_is_trained_scored_and_written_down_once(tmp_path, monkeypatch):
     monkeypatch.setattr(results.add, "__defaults__", (tmp_path / "results.jsonl",))
     monkeypatch.setattr(choices, "load", lambda: {"light": LIGHT, "dear": DEAR})
     words = ["run", "--data", "DATA", "--budget", "4", "--seeds", "0", "--only", "dear"]
+    monkeypatch.setattr(sys, "argv", ["ablations", *words, "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="was stopped at step 1 of 2; run this again"):
+        ablations.main()
     for _ in range(2):
-        monkeypatch.setattr(sys, "argv", ["ablations", *words, "--out", str(tmp_path / "out")])
         assert ablations.main() == 0
-    assert asked == ["train", "export", "evaluate"]
+    assert asked == ["train", "train", "export", "evaluate"]
     (found,) = results.load(tmp_path / "results.jsonl")
     assert (found.choice, found.steps, found.minutes) == ("dear", 2, 2.0)
 
