@@ -87,15 +87,19 @@ def tiny(name: str) -> Recipe:
         ResNetSpec: ResNetSpec(channels=4, blocks=1 if recipe.direction == "both" else 2),
         UNetSpec: UNetSpec(channels=4, depth=5),
     }
+    generator = generators[type(recipe.generator)]
+    if isinstance(recipe.generator, LightSpec):
+        generator = replace(generator, keeps=recipe.generator.keeps)
     features = isinstance(recipe.discriminator, FeatureSpec)
     less = {"channels": 4} if features else {"channels": 4, "layers": 2}
     return replace(
         recipe,
-        generator=generators[type(recipe.generator)],
+        generator=generator,
         discriminator=replace(recipe.discriminator, **less),
         crop=32,
         resize_min=32,
         resize_max=36 if recipe.resize_max > recipe.resize_min else 32,
+        discriminator_shift=min(recipe.discriminator_shift, 4),
         pool_size=min(recipe.pool_size, 2),
         warmup_steps=min(recipe.warmup_steps, 1),
         steps=4,

@@ -341,7 +341,7 @@ def test_a_dry_run_prints_the_recipe(capsys):
     ("arguments", "message"),
     [
         (["--photos", "."], "needs --photos DIR --paintings DIR --out RUN"),
-        (["--recipe", "degas"], "light, paper, cut, lab"),
+        (["--recipe", "degas"], "light, swift, paper, cut, lab"),
         (["--steps", "5", "--minutes", "5"], "one of --steps"),
         (["--steps", "0"], "positive"),
         (["--epochs", "nan"], "positive"),

@@ -92,7 +92,7 @@ def test_a_bad_recipe_file_is_answered_in_one_sentence(tmp_path, text, message):
 
 
 def test_an_unknown_recipe_lists_the_known_ones():
-    with pytest.raises(RecipeError, match="light, paper, cut, lab"):
+    with pytest.raises(RecipeError, match="light, swift, paper, cut, lab"):
         load_recipe("monet")
 
 

@@ -294,8 +294,26 @@ _PAPER = Recipe(
     pool_size=50,
 )
 
+_SWIFT = replace(
+    _LIGHT,
+    name="swift",
+    # Strokes are painted at full size, so that is where it is wider.
+    generator=LightSpec(half_channels=32, detail_channels=32, keeps="half"),
+    direction="painting",
+    steps=30_000,
+    cycle_weight=0.0,
+    cycle_end_weight=0.0,
+    cycle_noise=0.0,
+    content_weight=0.15,
+    drift_weight=20.0,
+    drift_margin=0.15,
+    drift_pool=8,
+    discriminator_shift=8,
+)
+
 RECIPES: dict[str, Recipe] = {
     "light": _LIGHT,
+    "swift": _SWIFT,
     "paper": _PAPER,
     "cut": replace(
         _PAPER,

@@ -66,7 +66,7 @@ def train(
     val_paintings
         Paintings to score by. Default: as for photos.
     recipe
-        light (the default), paper, cut or lab, or a .toml file that names its base and what
+        light (the default), swift, paper, cut or lab, or a .toml file that names its base and what
         differs from it.
     steps
         How many steps. Default: the recipe's own number.
