@@ -306,8 +306,6 @@ _SWIFT = replace(
     cycle_noise=0.0,
     content_weight=0.15,
     drift_weight=20.0,
-    drift_margin=0.15,
-    drift_pool=8,
     discriminator_shift=8,
 )
 
