@@ -24,6 +24,8 @@ def main() -> int:
     """Do what was asked for."""
     options = _options()
     known = choices.load()
+    if options.what == "card":
+        return _card(options)
     if options.what == "table":
         text = results.put_into(_PAGE, results.table(known, results.load()))
         _PAGE.write_text(text, encoding="utf-8")
@@ -49,6 +51,13 @@ def _options() -> argparse.Namespace:
     for action in (run, cost):
         action.add_argument("--only", nargs="+", help="choices; by default all")
     actions.add_parser("table", help="put the table into docs/ablations.md")
+    card = actions.add_parser("card", help="put facts and scores into a shipped painter's card")
+    card.add_argument("painter")
+    card.add_argument("--photos", type=Path, required=True, help="to paint, not trained on")
+    card.add_argument("--paintings", type=Path, required=True, help="to compare with, likewise")
+    card.add_argument(
+        "--beside", nargs="*", default=[], metavar="PATH=LABEL", help="other painters"
+    )
     return parser.parse_args()
 
 
@@ -100,6 +109,17 @@ def _tried(trial: Trial, out: Path, data: Path) -> results.Result:
     seconds = max(line.get("seconds", 0.0) for line in history)
     scores = results.scores_of(json.loads(told)["rows"][-1])
     return results.Result(trial.choice.name, trial.budget, trial.seed, steps, seconds / 60, scores)
+
+
+def _card(options: argparse.Namespace) -> int:
+    """Score a shipped painter beside others, and write its card."""
+    from ablations import cards
+
+    labels = dict(one.split("=", 1) for one in options.beside)
+    places = ["--photos", str(options.photos), "--paintings", str(options.paintings)]
+    told = _pleinair("evaluate", *labels, options.painter, "--json", *places)
+    cards.write(options.painter, told, labels)
+    return 0
 
 
 def _pleinair(*words: str) -> str:

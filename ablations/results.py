@@ -13,7 +13,6 @@ from ablations.choices import Choice
 from pleinair.pages import CONTENT, LOOKS
 
 FILE = Path(__file__).with_name("results.jsonl")
-_BEGIN, _END = "<!-- ablations: figures -->", "<!-- ablations: end -->"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def table(choices: dict[str, Choice], results: Iterable[Result]) -> str:
             f"### The time of {budget:,} steps of `{next(iter(choices))}`",
             "",
             "| choice | what differs | seeds | steps | "
-            + " | ".join(_TITLES.get(name, name) for name in _FORMS)
+            + " | ".join(TITLES.get(name, name) for name in _FORMS)
             + " |",
             "|---" * (4 + len(_FORMS)) + "|",
             *(text for _, text in told),
@@ -74,13 +73,14 @@ def table(choices: dict[str, Choice], results: Iterable[Result]) -> str:
     return "\n".join(parts).rstrip()
 
 
-def put_into(page: Path, text: str) -> str:
-    """The page with the table in its place."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    _, found, after = rest.partition(_END)
+def put_into(page: Path, text: str, what: str = "ablations") -> str:
+    """The page with the text in the place that is marked by this word."""
+    begin, end = f"<!-- {what}: figures -->", f"<!-- {what}: end -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
     if not found:
-        raise SystemExit(f"{page} has no place for the table; add {_BEGIN} and {_END}.")
-    return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
+        raise SystemExit(f"{page} has no place for figures; add {begin} and {end}.")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 _FORMS = {  # of each column, by what `pleinair evaluate --json` calls it
@@ -95,8 +95,7 @@ _FORMS = {  # of each column, by what `pleinair evaluate --json` calls it
     "coherence": ".3f",
 }
 
-
-_TITLES = CONTENT | LOOKS
+TITLES = CONTENT | LOOKS
 
 
 def _row(choice: Choice, trials: list[Result]) -> tuple[float, str] | None:
@@ -125,7 +124,7 @@ def _noise(trials: list[Result]) -> str:
                 squares.append(statistics.variance(values))
         if squares:
             deviation = format(statistics.mean(squares) ** 0.5, _FORMS[name])
-            told.append(f"{_TITLES.get(name, name)} {deviation}")
+            told.append(f"{TITLES.get(name, name)} {deviation}")
     if not told:
         return "not known, of one seed each"
     return f"standard deviation from seed to seed, pooled over choices: {', '.join(told)}"

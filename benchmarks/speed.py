@@ -21,11 +21,11 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
 from pleinair import graphs
 from pleinair.config import RECIPES, size_multiple
-from pleinair.networks import build, count_parameters
+from pleinair.networks import build, count_macs, count_parameters
 from pleinair.painter import Painter
 from pleinair.session import Session
 from pleinair.step import train_step
@@ -49,30 +49,6 @@ def matrix_rate(seconds: float) -> float:
     b = torch.from_numpy(a)
     best = min(median_seconds(lambda: a @ a, seconds), median_seconds(lambda: b @ b, seconds))
     return float(2 * 1024**3 / best / 1e9)
-
-
-def count_macs(network: nn.Module, side: int) -> int:
-    """Multiply-accumulates of all convolutions for one picture of side x side."""
-    total = 0
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        # A transposed convolution spends its weights on every input pixel, not output pixel.
-        places = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
-        total += places.shape[-1] * places.shape[-2] * weight.numel()
-
-    hooks = [
-        part.register_forward_hook(count)
-        for part in network.modules()
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d)
-    ]
-    with torch.inference_mode():
-        network(torch.zeros(1, 3, side, side))
-    for hook in hooks:
-        hook.remove()
-    return total
 
 
 def both_of(name: str, folder: Path, threads: int) -> tuple[nn.Module, Painter]:

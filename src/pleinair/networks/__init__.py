@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pleinair.config import (
     DiscriminatorSpec,
@@ -37,6 +38,7 @@ __all__ = [
     "build",
     "build_discriminator",
     "build_generator",
+    "count_macs",
     "count_parameters",
 ]
 
@@ -79,3 +81,27 @@ def build(spec: Spec) -> nn.Module:
 def count_parameters(network: nn.Module) -> int:
     """Number of trainable scalars."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_macs(network: nn.Module, side: int) -> int:
+    """Multiply-accumulates of all convolutions for one picture of side x side."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight = module.weight
+        assert isinstance(weight, Tensor)  # noqa: S101 -- for types
+        # A transposed convolution spends its weights on every input pixel, not output pixel.
+        places = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
+        total += places.shape[-1] * places.shape[-2] * weight.numel()
+
+    hooks = [
+        part.register_forward_hook(count)
+        for part in network.modules()
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, side, side))
+    for hook in hooks:
+        hook.remove()
+    return total

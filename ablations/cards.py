@@ -1,0 +1,119 @@
+"""The part of a shipped painter's card that is computed: what it is, how to make it, its scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ablations import results
+from pleinair import hub, weights
+from pleinair.networks import build, count_macs, count_parameters
+from pleinair.recipes import load_recipe, recipe_to_dict, spec_name
+
+FOLDER = Path(hub.__file__).parent / "painters"
+_SIDE = 256  # pixels at which work is counted
+_BASELINES = {
+    "photos themselves": "the photos themselves",
+    "paintings, halved": "one half of the paintings against the other",
+    "another photo": "each photo beside another one",
+}
+_DISTANCES = {
+    "KID-Lite0": ("Lite0", "kid", ".4f"),
+    "KID-Lite2": ("Lite2", "kid", ".4f"),
+    "FD-Lite0": ("Lite0", "frechet", ".1f"),
+    "FD-Lite2": ("Lite2", "frechet", ".1f"),
+    "memorised, Lite0": ("Lite0", "memorisation", ".3f"),
+}
+
+
+def card(name: str, evaluation: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Markdown of the computed part. labels: what painters of the evaluation are called there."""
+    return "\n\n".join([facts(name), scores(evaluation, labels)])
+
+
+def facts(name: str) -> str:
+    """What a shipped painter says of itself, and the command that makes it once more.
+
+    Raises SystemExit where its recipe is not that of the file beside it.
+    """
+    painter = weights.load(FOLDER / f"{name}.onnx")
+    file = FOLDER / f"{name}.toml"
+    told, recipe = painter.card, load_recipe(str(file))
+    if {**recipe_to_dict(recipe), "name": ""} != {**told["recipe"], "name": ""}:
+        raise SystemExit(f"{name}.onnx was not made by {file}; export it from a run of that.")
+    network = build(painter.spec)
+    size = (FOLDER / f"{name}.onnx").stat().st_size
+    words = [f"pleinair train --recipe {name}.toml --seed {told['seed']} --steps {recipe.steps}"]
+    words += [f"--photos {told['photos'].upper()} --paintings {told['paintings'].upper()}"]
+    for option in ("init_from", "teacher"):
+        if told.get(option):
+            words += [f"--{option.replace('_', '-')} {told[option]}"]
+    rows = {
+        "recipe": f"[`{name}.toml`]({name}.toml), seed {told['seed']}",
+        "generator": f"`{spec_name(painter.spec)}`, {count_parameters(network):,} parameters, "
+        f"{count_macs(network, _SIDE) / 1e9:.2f} GMAC at {_SIDE}x{_SIDE}",
+        "file": f"{size / 1e6:.2f} MB",
+        "steps": f"{told['steps']:,} of {recipe.steps:,}, batch {recipe.batch}, crops of "
+        f"{recipe.crop} pixels",
+        "trained on": told.get("data", "not stated"),
+        "licence": told.get("licence", "not stated"),
+        "pixels": "float32 NCHW, RGB in sRGB, [-1, 1], in and out; sides multiples of 4",
+    }
+    table = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+    return "\n".join([*table, "", "```sh", " ".join([*words, "--out RUN"]), "```"])
+
+
+def scores(evaluation: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Three tables of `pleinair evaluate --json`: distances, what became of photos, looks."""
+    rows = evaluation["rows"]
+
+    def title(row: Mapping[str, Any]) -> str:
+        return labels.get(row["name"], _BASELINES.get(row["name"], f"**{row['name']}**"))
+
+    distances = [_line("", *_DISTANCES), "|---" * (1 + len(_DISTANCES)) + "|"]
+    for row in rows:
+        if row["scores"]:
+            cells = [
+                _distance(row["scores"][eye], key, form) for eye, key, form in _DISTANCES.values()
+            ]
+            distances.append(_line(title(row), *cells))
+    parts = ["\n".join(distances)]
+    for kind in ("content", "looks"):
+        names = list(dict.fromkeys(key for row in rows for key in row[kind]))
+        if not names:
+            continue
+        lines = [_line("", *(results.TITLES.get(key, key) for key in names))]
+        lines.append("|---" * (1 + len(names)) + "|")
+        lines += [
+            _line(title(row), *(_measure(row[kind][key]) for key in names))
+            for row in rows
+            if row[kind]
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _distance(found: Mapping[str, Any], key: str, form: str) -> str:
+    value = format(found[key], form)
+    if key == "kid":
+        low, high = found["kid_interval"]
+        return f"{value} ({low:{form}} to {high:{form}})"
+    return f"{value} ± {found['frechet_error']:{form}}" if key == "frechet" else value
+
+
+def _measure(found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['value']:.3g} ({low:.3g} to {high:.3g})"
+
+
+def write(name: str, told: str, labels: Mapping[str, str]) -> None:
+    """Put the computed part into a card. told: standard output of `pleinair evaluate --json`."""
+    page = FOLDER / f"{name}.md"
+    text = results.put_into(page, card(name, json.loads(told), labels), "card")
+    page.write_text(text, encoding="utf-8")
