@@ -47,9 +47,10 @@ def facts(name: str) -> str:
     size = (FOLDER / f"{name}.onnx").stat().st_size
     words = [f"pleinair train --recipe {name}.toml --seed {told['seed']} --steps {recipe.steps}"]
     words += [f"--photos {told['photos'].upper()} --paintings {told['paintings'].upper()}"]
-    for option in ("init_from", "teacher"):
-        if told.get(option):
-            words += [f"--{option.replace('_', '-')} {told[option]}"]
+    if told.get("before"):
+        words += [f"--init-from {told['before'][-1]['from']}"]
+    if told.get("teacher"):
+        words += [f"--teacher {told['teacher']}"]
     rows = {
         "recipe": f"[`{name}.toml`]({name}.toml), seed {told['seed']}",
         "generator": f"`{spec_name(painter.spec)}`, {count_parameters(network):,} parameters, "

@@ -23,6 +23,7 @@ def shelf(tmp_path, monkeypatch):
     told = {"recipe": recipe_to_dict(dataclasses.replace(recipe, name="swift"))}
     told |= {"steps": 30, "seed": 7, "photos": "photos", "paintings": "paintings"}
     told |= {"licence": "CC0-1.0", "teacher": "monet"}
+    told |= {"before": [{"from": "older", "steps": 5}]}
     painter = weights.Weights(recipe.generator, arrays, told)
     (tmp_path / "tiny.onnx").write_bytes(graphs.painter(painter))
     (tmp_path / "tiny.md").write_text(
@@ -48,7 +49,7 @@ def test_a_card_says_what_a_painter_is_and_how_to_make_it_again(shelf):
     assert "[`tiny.toml`](tiny.toml), seed 7" in text
     assert "30 of 40, batch 1" in text
     assert "pleinair train --recipe tiny.toml --seed 7 --steps 40 --photos PHOTOS" in text
-    assert "--teacher monet --out RUN" in text
+    assert "--init-from older --teacher monet --out RUN" in text
     assert "| the photos themselves | 0.0200 (0.0100 to 0.0300) |" in text
     assert "| recipe `lab`, an hour | 0.65 (0.6 to 0.7) |" in text
     assert (

@@ -420,6 +420,7 @@ def test_a_run_can_begin_with_the_painter_that_ships(plan):
     train(there, ear)
     assert any("spoil" in note for note in ear.notes)
     card = weights.load(there.out / "painter.safetensors").card
+    assert card["before"][-1]["from"] == "monet"
     assert card["before"][-1]["steps"] == 3600
 
 

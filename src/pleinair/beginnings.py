@@ -13,11 +13,13 @@ from pleinair.session import Session
 
 def init(session: Session, source: Path, say: Callable[[str], None]) -> None:
     """Begin with a run's best checkpoint, else its newest, or with a painter of any kind."""
-    if source.is_dir() and foreign.reader_of(source) is None:
+    is_run = source.is_dir() and foreign.reader_of(source) is None
+    if is_run:
         session.init_from(*checkpoint.load_best(source, say))
-        return
-    session.init_from_painter(foreign.weights_of(hub.find(str(source))))
-    if session.recipe.warmup_steps == 0:
+    else:
+        session.init_from_painter(foreign.weights_of(hub.find(str(source))))
+    session.before[-1]["from"] = source.name
+    if not is_run and session.recipe.warmup_steps == 0:
         say(
             "the discriminators are new to this painter and the recipe has no warmup_steps, so "
             "its first steps may spoil it; recipe light has some."
