@@ -1,0 +1,121 @@
+"""Make the pictures of the documentation that show what painters paint.
+
+    python docs/pictures.py WALLPAPERS [--painter monet] [--only sheet brushes]
+
+WALLPAPERS: the folder usr/share/backgrounds of Debian's lomiri-wallpapers-16.04 (CC-BY-4.0, Aitzol
+Berasategi's), whose full sizes are too large for the repository. Run it when a painter changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from pleinair.painter import Painter
+from pleinair.settings import Look
+
+HOME = Path(__file__).parent
+SAMPLES = sorted((HOME.parent / "samples").glob("*.jpg"))
+_GAP = 10  # pixels between pictures
+
+
+def main() -> None:
+    """Make what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wallpapers", type=Path)
+    parser.add_argument("--painter", default="monet")
+    parser.add_argument("--only", nargs="+", choices=list(PICTURES), default=list(PICTURES))
+    parser.add_argument("--out", type=Path, default=HOME)
+    options = parser.parse_args()
+    painter = Painter.load(options.painter)
+    for name in options.only:
+        made = PICTURES[name](painter, options.wallpapers)
+        made.save(options.out / f"{name}.jpg", quality=88)
+
+
+def sheet(painter: Painter, _wallpapers: Path) -> Image.Image:
+    """The samples, each beside its painting."""
+    rows = []
+    for sample in SAMPLES:
+        photo = Image.open(sample).convert("RGB")
+        rows.append(_row([_wide(one, 720) for one in (photo, painter.paint(photo))]))
+    return _column(rows)
+
+
+def brushes(painter: Painter, wallpapers: Path) -> Image.Image:
+    """One photo with four brushes, whole and in part."""
+    photo = _photo(wallpapers, "picosdeeuropa", 2048)
+    painted = [painter.paint(photo, look=Look(brush=size)) for size in (0.5, 1.0, 2.0, 4.0)]
+    parts = [_part(one, 0.5, 0.6, 500, 500) for one in painted]
+    return _column([_row([_wide(one, 500) for one in painted]), _row(parts)])
+
+
+def sizes(painter: Painter, wallpapers: Path) -> Image.Image:
+    """One photo of 512, 1,024 and 2,048 pixels, painted alike; parts at 100%."""
+    rows = []
+    for longest in (512, 1024, 2048):
+        photo = _photo(wallpapers, "aitzgorri", longest)
+        looks = [Look(brush=size) for size in (1.0, 2.0, 4.0)]
+        parts = [photo, *(painter.paint(photo, look=look) for look in looks)]
+        rows.append(_row([_part(one, 0.62, 0.5, 500, 330) for one in parts]))
+    return _column(rows)
+
+
+def large(painter: Painter, wallpapers: Path) -> Image.Image:
+    """A painting of 12 megapixels, whole and at 100%."""
+    photo = _photo(wallpapers, "sunset", 4272)
+    both = [photo, painter.paint(photo)]
+    parts = [_part(one, 0.78, 0.7, 800, 600) for one in both]
+    return _column([_row([_wide(one, 800) for one in both]), _row(parts)])
+
+
+PICTURES: dict[str, Callable[[Painter, Path], Image.Image]] = {
+    "sheet": sheet,
+    "brushes": brushes,
+    "sizes": sizes,
+    "large": large,
+}
+
+
+def _photo(wallpapers: Path, name: str, longest: int) -> Image.Image:
+    photo = Image.open(wallpapers / f"{name}_by_Aitzol_Berasategi.jpg").convert("RGB")
+    photo.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return photo
+
+
+def _wide(picture: Image.Image, width: int) -> Image.Image:
+    height = round(picture.height * width / picture.width)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _part(picture: Image.Image, x: float, y: float, width: int, height: int) -> Image.Image:
+    """At 100%, as near to a place (0 to 1 of each side) as the edges let it."""
+    left = min(max(0, round(x * picture.width - width / 2)), max(0, picture.width - width))
+    top = min(max(0, round(y * picture.height - height / 2)), max(0, picture.height - height))
+    right, bottom = min(left + width, picture.width), min(top + height, picture.height)
+    return picture.crop((left, top, right, bottom))
+
+
+def _row(pictures: list[Image.Image]) -> Image.Image:
+    made = Image.new(
+        "RGB",
+        (sum(p.width + _GAP for p in pictures) - _GAP, max(p.height for p in pictures)),
+        "white",
+    )
+    left = 0
+    for picture in pictures:
+        made.paste(picture, (left, 0))
+        left += picture.width + _GAP
+    return made
+
+
+def _column(rows: list[Image.Image]) -> Image.Image:
+    turned = [row.transpose(Image.Transpose.TRANSPOSE) for row in rows]
+    return _row(turned).transpose(Image.Transpose.TRANSPOSE)
+
+
+if __name__ == "__main__":
+    main()
