@@ -67,7 +67,9 @@ def test_a_folder_is_painted_in_order_and_only_once(photos, tmp_path):
     ]
     assert {d.status for d in done} == {"painted"}
     assert {(d.width, d.height, d.layers) for d in done} == {(32, 24, 1)}
-    assert all(d.seconds > 0 for d in done)
+    # Milliseconds: on a quick machine so small a picture may take none.
+    assert all(d.seconds >= 0 for d in done)
+    assert any(d.seconds > 0 for d in done)
     assert np.array_equal(pixels(out / "b.png"), pixels(photos / "b.png"))
     before = states(out)
     assert statuses(copyist(), [photos], out) == ["skipped"] * 5
