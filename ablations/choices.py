@@ -46,13 +46,26 @@ class Trial:
 def load(file: Path = FILE) -> dict[str, Choice]:
     """All choices by name, in order; the first is what all others are compared with."""
     rows = tomllib.loads(file.read_text(encoding="utf-8"))
+    defaults = rows.pop("defaults", {})
     return {
         name: Choice(
             name,
             row.get("group", ""),
             row["why"],
             row.get("cost", 1.0),
-            {"base": "light", **row.get("recipe", {})},
+            _over(row.get("recipe", {}), defaults),
         )
         for name, row in rows.items()
     }
+
+
+def _over(recipe: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A recipe over the defaults; one with a base of its own stands for itself."""
+    if "base" in recipe:
+        return recipe
+    tables = {
+        name: {**table, **recipe.get(name, {})}
+        for name, table in defaults.items()
+        if isinstance(table, dict)
+    }
+    return {**defaults, **recipe, **tables}

@@ -61,10 +61,19 @@ def _no_identity(recipe: Recipe, name: str, cycle: float) -> Recipe:
     return replace(recipe, name=name, cycle_weight=cycle, cycle_end_weight=cycle)
 
 
+# `light` holds the scene in other ways, too, which would mend what is to be broken here.
+_BARE = replace(
+    RECIPES["light"],
+    generator=LightSpec(),
+    discriminator_shift=0,
+    content_weight=0.0,
+    drift_weight=0.0,
+)
+
 TROUBLES = {
     "copy": Trouble(
         replace(
-            RECIPES["light"],
+            _BARE,
             name="copy",
             crop=64,
             warmup_steps=20,
@@ -107,7 +116,7 @@ TROUBLES = {
         side=64,
     ),
     "negative": Trouble(
-        replace(_no_identity(RECIPES["light"], "negative", 10.0), crop=64, warmup_steps=20),
+        replace(_no_identity(_BARE, "negative", 10.0), crop=64, warmup_steps=20),
         steps=120,
         negated=True,
     ),

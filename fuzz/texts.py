@@ -54,7 +54,7 @@ def _recipes() -> list[bytes]:
     return [
         b'base = "light"\ncrop = 192\n\n[generator]\nchannels = 96\n',
         b'base = "lab"\nsteps = 7\n[generator]\nkind = "unet"\ndepth = 3\nslope = 0.2\n',
-        b'[discriminator]\nkind = "patch"\nscales = 2\nblur = true\n[generator]\nkind="resnet"\n',
+        b'content_weight = 0\n[generator]\nkind = "resnet"\n[discriminator]\nkind = "patch"\n',
         b'base = "cut"\nnce_weight = 2\ngenerator_rate = 1e-4\nadversarial = "hinge"\n',
     ]
 

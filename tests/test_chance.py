@@ -23,11 +23,14 @@ RECIPES = {
     "light, shifted": dataclasses.replace(
         tiny("light"), discriminator_shift=8, content_weight=1.0, drift_weight=1.0
     ),
+    "light, varied": dataclasses.replace(tiny("light"), **VARIED),
     "paper": tiny("paper"),
     "paper, all that is drawn": dataclasses.replace(
         tiny("paper"), r1_weight=0.1, r1_every=2, **VARIED
     ),
-    "light, spectral norm": dataclasses.replace(tiny("light"), discriminator=SPECTRAL, **VARIED),
+    "light, spectral norm": dataclasses.replace(
+        tiny("light"), discriminator=SPECTRAL, content_weight=0.0, **VARIED
+    ),
     "cut": dataclasses.replace(tiny("cut"), nce_patches=20, **VARIED | {"cycle_noise": 0.0}),
 }
 

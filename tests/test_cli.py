@@ -241,6 +241,7 @@ base = "{base}"
 crop = 32
 resize_min = 32
 resize_max = 36
+content_weight = 0.0
 [generator]
 channels = 4
 {more}

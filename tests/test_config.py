@@ -73,8 +73,6 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ("candidates = 0", "candidates, accumulate"),
         ('base = "paper"\ncandidates = 2', "candidates ask for a discriminator of kind"),
         ('base = "paper"\ncontent_weight = 1', "content_weight asks for a discriminator of kind"),
-        ("content_weight = 1\naugment_above = 0.5", "what augment_above would vary"),
-        ("teacher_feature_weight = 1\naugment_above = 0.5", "what augment_above would vary"),
         ('base = "paper"\nteacher_feature_weight = 1', "asks for a discriminator of kind"),
         ("teacher_weight = -1", "weights, .* must not be negative"),
         ("[discriminator]\ndeepest = 5", "must be 4, 8, 16 or 32"),

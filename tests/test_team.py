@@ -193,7 +193,7 @@ def test_a_process_that_is_killed_ends_the_others_in_one_sentence(folder, tmp_pa
     out, recipe = tmp_path / "run", tmp_path / "tiny.toml"
     recipe.write_text(
         'base = "light"\ncrop = 32\nresize_min = 32\nresize_max = 36\nwarmup_steps = 1\n'
-        "pool_size = 3\n[generator]\nchannels = 8\nblocks = 1\n"
+        "pool_size = 3\ncontent_weight = 0.0\n[generator]\nchannels = 8\nblocks = 1\n"
         '[discriminator]\nkind = "patch"\nchannels = 4\nlayers = 2\n'
     )
     options = ["--photos", folder("photos", 12), "--paintings", folder("paintings", 9, seed=9)]

@@ -23,12 +23,15 @@ def held(
     recipe, total = session.recipe, photo.new_zeros(())
 
     def look(pictures: Tensor) -> Seen:
-        with torch.no_grad():
-            shown = chance.shifted(pictures, recipe.discriminator_shift)
-            return session.networks.painting_discriminator.look(shown)
+        shown = chance.shifted(pictures, recipe.discriminator_shift)
+        return session.networks.painting_discriminator.look(shown)
 
+    by_features = max(recipe.content_weight, recipe.teacher_feature_weight) > 0
+    if by_features and recipe.augment_above < 1.0:
+        seen = look(fake)  # what was looked at may have been varied, and a photo is not
     if recipe.content_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
-        shown = look(photo)
+        with torch.no_grad():
+            shown = look(photo)
         # Of strides 8 and more: finer maps see strokes, and not what is where.
         deep = sum(stride >= 8 for stride in recipe.discriminator.strides)
         content = losses.content_loss(seen[-deep:], shown[-deep:])
@@ -46,7 +49,9 @@ def held(
         found["teacher"] = taught.detach()
         total = total + recipe.teacher_weight * taught
         if recipe.teacher_feature_weight > 0:
-            features = losses.content_loss(seen, look(wanted))
+            with torch.no_grad():
+                shown = look(wanted)
+            features = losses.content_loss(seen, shown)
             found["teacher_features"] = features.detach()
             total = total + recipe.teacher_feature_weight * features
     return total

@@ -258,7 +258,8 @@ def pictures_a_step(recipe: Recipe, processes: int) -> int:
 
 _LIGHT = Recipe(
     name="light",
-    generator=LightSpec(),
+    # Strokes are painted at full size, so that is where it is wider than its default.
+    generator=LightSpec(half_channels=32, detail_channels=32, keeps="half"),
     discriminator=FeatureSpec(),
     adversarial="lsgan",
     crop=128,
@@ -266,11 +267,14 @@ _LIGHT = Recipe(
     resize_max=300,
     steps=10_000,
     discriminator_batch=2,
-    cycle_weight=3.0,
-    cycle_end_weight=0.5,
+    discriminator_shift=8,
+    cycle_weight=0.5,  # the scene is held by its features; a cycle of weight hides a lattice
+    cycle_end_weight=0.1,
     cycle_pool=4,
     cycle_noise=0.03,
     ripple_weight=10.0,
+    content_weight=0.15,
+    drift_weight=20.0,
     identity_weight=0.0,  # its generators begin as copies: colours need no other anchor
     identity_end_weight=0.0,
     generator_rate=3e-4,
@@ -297,16 +301,11 @@ _PAPER = Recipe(
 _SWIFT = replace(
     _LIGHT,
     name="swift",
-    # Strokes are painted at full size, so that is where it is wider.
-    generator=LightSpec(half_channels=32, detail_channels=32, keeps="half"),
     direction="painting",
     steps=30_000,
     cycle_weight=0.0,
     cycle_end_weight=0.0,
     cycle_noise=0.0,
-    content_weight=0.15,
-    drift_weight=20.0,
-    discriminator_shift=8,
 )
 
 RECIPES: dict[str, Recipe] = {

@@ -194,20 +194,17 @@ def _validated(recipe: Recipe) -> Recipe:
         "augment_above must be in [0, 1]": not 0 <= r.augment_above <= 1,
         "ema_decay must be in [0, 1)": not 0 <= r.ema_decay < 1,
         "beta1 and beta2 must be in [0, 1)": not (0 <= r.beta1 < 1 and 0 <= r.beta2 < 1),
-        'content_weight asks for a discriminator of kind "features", of deepest 8 or more': (
+        "deepest of a discriminator must be 4, 8, 16 or 32": (
+            isinstance(r.discriminator, FeatureSpec)
+            and r.discriminator.deepest not in (4, 8, 16, 32)
+        ),
+        'content_weight asks for a discriminator of kind "features", of deepest 8 or more; with '
+        "any other, set content_weight = 0": (
             r.content_weight > 0
             and not (isinstance(r.discriminator, FeatureSpec) and r.discriminator.deepest >= 8)
         ),
         'teacher_feature_weight asks for a discriminator of kind "features"': (
             r.teacher_feature_weight > 0 and not isinstance(r.discriminator, FeatureSpec)
-        ),
-        "content_weight and teacher_feature_weight compare what augment_above would vary; leave "
-        "one of them out": (
-            max(r.content_weight, r.teacher_feature_weight) > 0 and r.augment_above < 1
-        ),
-        "deepest of a discriminator must be 4, 8, 16 or 32": (
-            isinstance(r.discriminator, FeatureSpec)
-            and r.discriminator.deepest not in (4, 8, 16, 32)
         ),
         f"discriminator_shift = {r.discriminator_shift} must be from 0 to half of crop": (
             not 0 <= r.discriminator_shift <= r.crop // 2
