@@ -522,6 +522,18 @@ def test_safetensors_that_begin_as_onnx_files_do_are_none(tmp_path):
     assert Painter.load(path).spec == ResNetSpec(4, 2)
 
 
+def test_safetensors_that_begin_as_pickles_do_are_none(tmp_path):
+    state = {k: v.contiguous() for k, v in ResnetGenerator().state_dict().items()}
+    path = tmp_path / "a.safetensors"
+    for length in range(0, 1 << 16, 8):
+        save_file(state, path, {"about": "." * length})
+        head = path.read_bytes()[:2]
+        if head[0] == 0x80 and 2 <= head[1] <= 5:
+            break
+    assert head[0] == 0x80
+    assert Painter.load(path).spec == ResNetSpec(4, 2)
+
+
 def test_a_file_that_changes_is_read_anew(tmp_path):
     path = tmp_path / "a.pth"
     for blocks in (1, 2):

@@ -19,7 +19,7 @@ import torch
 from pleinair import checkpoint, domains, exports, losses, monitoring, training, weights
 from pleinair.beginnings import appoint_teacher
 from pleinair.checkpoint import ImagePool
-from pleinair.config import RECIPES, LightSpec, Recipe, ResNetSpec, UNetSpec
+from pleinair.config import RECIPES, LightSpec, PatchSpec, Recipe, ResNetSpec, UNetSpec
 from pleinair.errors import (
     CheckpointError,
     DataError,
@@ -491,6 +491,11 @@ def test_a_teacher_and_a_recipe_that_wants_one_go_together(plan, tmp_path):
         train(plan(_student(), "none", steps=1), Ear())
     with pytest.raises(TrainingError, match="learns from no teacher; set teacher_weight"):
         train(plan(tiny("light"), "useless", steps=1, teacher=teacher), Ear())
+    judge = PatchSpec(channels=4, layers=2)
+    arrays = {name: value.numpy() for name, value in build(judge).state_dict().items()}
+    weights.save(weights.Weights(judge, arrays, {}), tmp_path / "judge.safetensors")
+    with pytest.raises(PainterError, match="holds a discriminator"):
+        train(plan(_student(), "judge", steps=1, teacher=tmp_path / "judge.safetensors"), Ear())
     odd = UNetSpec(channels=2)
     arrays = {name: value.numpy() for name, value in build(odd).state_dict().items()}
     weights.save(weights.Weights(odd, arrays, {}), tmp_path / "odd.safetensors")
@@ -498,6 +503,18 @@ def test_a_teacher_and_a_recipe_that_wants_one_go_together(plan, tmp_path):
         TrainingError, match=r"multiples of 256 pixels.*crops of 32; set crop = 256"
     ):
         train(plan(_student(), "odd", steps=1, teacher=tmp_path / "odd.safetensors"), Ear())
+
+
+@pytest.mark.parametrize("direction", ["both", "painting"])
+def test_where_nothing_holds_a_painting_to_its_photo_it_is_said(plan, direction):
+    bare = {"content_weight": 0.0, "cycle_weight": 0.0, "cycle_end_weight": 0.0}
+    recipe = dataclasses.replace(tiny("light"), direction=direction, **bare)
+    ear = Ear()
+    train(plan(recipe, "bare", steps=1), ear)
+    assert any("holds a painting to its photo" in note for note in ear.notes)
+    ear = Ear()
+    train(plan(dataclasses.replace(recipe, content_weight=0.1), "held", steps=1), ear)
+    assert not any("holds a painting to its photo" in note for note in ear.notes)
 
 
 def test_a_run_cannot_begin_with_another_generator(plan):

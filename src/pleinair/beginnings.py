@@ -6,9 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pleinair import checkpoint, foreign, hub
-from pleinair.config import size_multiple
+from pleinair.config import Recipe, size_multiple
 from pleinair.errors import TrainingError
 from pleinair.session import Session
+
+
+def warn_where_nothing_holds(recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Say so where no loss asks that a painting shows what its photo does."""
+    weights = [recipe.content_weight, recipe.nce_weight]
+    weights += [recipe.teacher_weight, recipe.teacher_feature_weight]
+    if recipe.direction == "both":
+        weights += [recipe.cycle_weight, recipe.cycle_end_weight]
+    if max(weights) == 0:
+        say(
+            f"nothing in recipe {recipe.name} holds a painting to its photo, so the scene may be "
+            "lost; set content_weight, nce_weight or, both ways, cycle_weight."
+        )
 
 
 def init(session: Session, source: Path, say: Callable[[str], None]) -> None:

@@ -149,6 +149,7 @@ class _Run:
                 f"recipe, so {limit.steps} leave the painter as it is; give more --steps."
             )
         if team.is_first and not resume:
+            beginnings.warn_where_nothing_holds(recipe, say)
             domains.warn_of_a_mix_up(photos, paintings, team.device, say)
         # Networks: fresh, those of another run, or all as they were.
         session = Session.start(recipe, plan.seed, team)

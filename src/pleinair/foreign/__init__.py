@@ -46,7 +46,8 @@ def readers() -> list[Reader]:
     """Every kind that can be read, the surest signs first."""
     from pleinair.foreign import keras, tensorflow, tensorsfile, torchfile
 
-    return [keras, tensorflow, torchfile, tensorsfile]
+    # The length that safetensors begin with can look like the beginning of a pickle.
+    return [keras, tensorflow, tensorsfile, torchfile]
 
 
 def reader_of(path: Path) -> Reader | None:
