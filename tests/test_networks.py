@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from pleinair.config import (
 )
 from pleinair.networks import PatchHeads, build, build_generator, count_parameters, light
 from pleinair.networks.blur import Blur
-from pleinair.networks.features import lite
+from pleinair.networks.features import lite, low_pass
 from pleinair.networks.norm import InstanceNorm
 
 from .conftest import tiny
@@ -190,6 +192,29 @@ def test_feature_discriminators_pass_gradients_to_the_picture_only_through_the_e
 def test_feature_discriminators_look_as_closely_as_they_are_told():
     network = build(FeatureSpec(channels=8, finest=2))
     assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 4, 32, 32)
+
+
+def test_feature_discriminators_may_be_blind_to_periods_of_two_pixels():
+    torch.manual_seed(0)
+    photo = F.interpolate(torch.rand(1, 3, 16, 16) * 2 - 1, (64, 64))
+    columns = 0.05 * (torch.arange(64) % 2 * 2.0 - 1.0)
+    for pattern in (columns, columns[:, None], columns * columns[:, None] / 0.05):
+        both = torch.cat([photo, photo + pattern])
+        seen = []
+        for blind in (False, True):
+            maps = build(FeatureSpec(low_pass=blind)).look(both)
+            # In from the borders, where the pattern is reflected.
+            seen.append([float((m[0] - m[1])[:, 4:-4, 4:-4].abs().max()) for m in maps[:1]])
+        assert seen[0][0] > 0.1
+        assert seen[1][0] < 1e-3
+
+
+def test_what_is_left_of_each_frequency_is_that_of_the_formula():
+    for period in (2, 3, 4, 8, 1000):
+        wave = torch.cos(2 * math.pi * torch.arange(6000) / period).expand(1, 1, 8, -1)
+        found = low_pass(wave)[..., 3000] / wave[..., 3000]
+        left = 1 - math.sin(math.pi / period) ** 6
+        torch.testing.assert_close(found, torch.full_like(found, left), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("deepest", "maps"), [(4, 1), (8, 2), (16, 3), (32, 4)])

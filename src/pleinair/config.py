@@ -12,6 +12,7 @@ Direction = Literal["both", "painting"]
 Way = Literal["painting", "photo"]  # what a generator makes of the other
 Order = Literal["lab", "pix2pix"]
 Keeps = Literal["detail", "half", "colours"]
+Doubling = Literal["bilinear", "shuffle"]
 
 
 # --- networks -------------------------------------------------------------------------------
@@ -62,6 +63,7 @@ class LightSpec:
     detail_channels: int = 16  # at full size
     blocks: int = 6
     keeps: Keeps = "detail"
+    doubling: Doubling = "bilinear"  # to full size; shuffle: squares of 2x2 pixels, each its own
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class FeatureSpec:
     slope: float = 0.2
     deepest: int = 16  # stride: 4, 8, 16 or 32; deeper is what is where, finer is strokes
     finest: int = 4  # stride: 2 or 4
+    low_pass: bool = False  # periods of 2 pixels are taken out before it looks
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -198,7 +198,11 @@ def _light(graph: _Graph, spec: LightSpec) -> None:
     y = graph.node("Relu", conv(_doubled(graph, y), "half_out", wide, half))
     if spec.keeps != "colours":
         y = graph.node("Add", y, at_half)
-    y = _doubled(graph, graph.node("Relu", conv(y, "half_detail", half, full)))
+    if spec.doubling == "shuffle":
+        y = graph.node("Relu", conv(y, "half_detail", half, 4 * full))
+        y = graph.node("DepthToSpace", y, blocksize=2, mode="CRD")
+    else:
+        y = _doubled(graph, graph.node("Relu", conv(y, "half_detail", half, full)))
     base = "photo"
     if spec.keeps != "detail":
         base = graph.node("AveragePool", "photo", kernel_shape=[4, 4], strides=[4, 4])

@@ -47,13 +47,13 @@ class Light(nn.Module):
     def __init__(self, spec: LightSpec) -> None:
         super().__init__()
         half, full = spec.half_channels, spec.detail_channels
-        self.keeps = spec.keeps
+        self.keeps, self.doubling = spec.keeps, spec.doubling
         self.half_in = _conv(3 * 4, half)
         self.quarter_in = _conv(half * 4, spec.channels, bias=False)
         self.quarter_norm = InstanceNorm(spec.channels, affine=True)
         self.blocks = nn.Sequential(*(ResidualBlock(spec.channels) for _ in range(spec.blocks)))
         self.half_out = _conv(spec.channels, half)
-        self.half_detail = _conv(half, full)
+        self.half_detail = _conv(half, full * (4 if spec.doubling == "shuffle" else 1))
         # Two convolutions added are one over both, in a form that ONNX Runtime runs faster.
         self.full_detail = _conv(full, full)
         self.photo_detail = _conv(3, full, bias=False)
@@ -87,7 +87,9 @@ class Light(nn.Module):
         y = F.relu(self.half_out(_double(y)))
         if self.keeps != "colours":
             y = y + half
-        y = _double(F.relu(self.half_detail(y)))  # (N, detail, H, W)
+        y = F.relu(self.half_detail(y))
+        # (N, detail, H, W)
+        y = F.pixel_shuffle(y, 2) if self.doubling == "shuffle" else _double(y)
         base = x if self.keeps == "detail" else _double(_double(F.avg_pool2d(x, 4)))
         y = F.relu(self.full_detail(y) + self.photo_detail(base))
         out: Tensor = self.full_out(y) + self.photo_out(base)
