@@ -15,9 +15,9 @@ from pleinair.recipes import load_recipe, recipe_to_dict, spec_name
 FOLDER = Path(hub.__file__).parent / "painters"
 _SIDE = 256  # pixels at which work is counted
 _BASELINES = {
-    "photos themselves": "the photos themselves",
-    "paintings, halved": "one half of the paintings against the other",
-    "another photo": "each photo beside another one",
+    "photos themselves": "the photographs themselves",
+    "paintings, halved": "50 of the paintings against the other 50",
+    "another photo": "each photograph beside another",
 }
 _DISTANCES = {
     "KID-Lite0": ("Lite0", "kid", ".4f"),

@@ -64,7 +64,7 @@ def _over(recipe: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     if "base" in recipe:
         return recipe
     tables = {
-        name: {**table, **recipe.get(name, {})}
+        name: recipe[name] if "kind" in recipe.get(name, {}) else {**table, **recipe.get(name, {})}
         for name, table in defaults.items()
         if isinstance(table, dict)
     }

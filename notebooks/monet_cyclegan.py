@@ -758,11 +758,9 @@ show(
 #
 # An hour is short for a painter. `Painter.load` takes one that somebody trained for longer, by
 # name or by file, and says on its *card* where it comes from. `monet` ships with the package:
-# a hundredth of the parameters, about four hours on a CPU. It was trained in three runs, each
-# beginning with the networks of the one before: 6,000 steps of recipe `light`, then 2,200 and
-# 3,600 of variations of it, 11,800 in all
-# ([its card in words](../src/pleinair/painters/monet.md)). The card in the file is that of the last
-# run, whose recipe is called `calm`: `light` with lower rates and a weaker cycle.
+# a hundredth of the parameters, and 40 minutes on one core of a CPU: 10,000 steps of recipe
+# `swift`, which trains one direction, and holds the painting to its photo by features of a frozen
+# network in place of a cycle ([its card in words](../src/pleinair/painters/monet.md)).
 
 # %%
 print(monet.spec)
@@ -1011,7 +1009,7 @@ for name, values in scores.items():
 # Above, these scores of sets of twelve, their means as black bars. Below, what is on the painter's
 # [card](../src/pleinair/painters/monet.md): 300 photos against 100 paintings that no training saw,
 # with 95% intervals as lines; "other Monets" are 50 of these paintings against the other 50. Its
-# recipes had 20 minutes each. What is in both comes in the same order; the noise is another.
+# recipes had 40 minutes each. What is in both comes in the same order; the noise is another.
 
 # %%
 import re
@@ -1024,8 +1022,8 @@ names = {  # as they are called above; a recipe keeps its name
     "50 of the paintings against the other 50": "other Monets",
 }
 told: dict[str, tuple[float, ...]] = dict.fromkeys(names.values(), ())
-for name, *numbers in re.findall(pattern, card, re.M)[:7]:  # the first column of the first table
-    name = name.replace("`", "").replace(", 20 minutes", "")
+for name, *numbers in re.findall(pattern, card, re.M)[:6]:  # the first column of the first table
+    name = name.replace("`", "").replace(", 40 minutes", "")
     told[names.get(name, name)] = tuple(map(float, numbers))
 
 color_of = {"photos": drawing.PHOTO, "other Monets": drawing.GREEN}  # whatever is painted is red
@@ -1061,8 +1059,8 @@ show(
 #
 # A GAN's losses do not tell: two networks that pull against each other can both hold still while
 # the painter gets better, or worse. So one scores now and then, with pictures that are not trained
-# on, and keeps the best painter. This curve is from a run of recipe `light` on 934 paintings and
-# 2,500 photographs ([its history](light-history.jsonl)), scored every 100 steps:
+# on, and keeps the best painter. This curve is from a run of an earlier `light` on 934 paintings
+# and 2,500 photographs ([its history](light-history.jsonl)), scored every 100 steps:
 
 # %%
 history = read_history(HERE / "light-history.jsonl")
@@ -1095,7 +1093,7 @@ show(figure, "The score falls in steps, while the losses say little about it")
 # losses below hardly show. A score or two without progress are no reason to stop, since they are
 # noisy themselves: `pleinair train --patience 5` stops after five without a better one, and the
 # best painter is kept ([docs/training.md](../docs/training.md#when-to-stop)). This run ended long
-# before it was done; the painter that ships had 11,800 steps, and scores 0.022.
+# before it was done; the painter that ships had 10,000 steps of `swift`, and scores 0.023.
 #
 # **Exercise.** The best of many noisy scores is better than it deserves. Why, and how would you
 # report an honest one?

@@ -50,11 +50,16 @@ def test_a_card_says_what_a_painter_is_and_how_to_make_it_again(shelf):
     assert "30 of 40, batch 1" in text
     assert "pleinair train --recipe tiny.toml --seed 7 --steps 40 --photos PHOTOS" in text
     assert "--init-from older --teacher monet --out RUN" in text
-    assert "| the photos themselves | 0.0200 (0.0100 to 0.0300) |" in text
+    assert "| the photographs themselves | 0.0200 (0.0100 to 0.0300) |" in text
     assert "| recipe `lab`, an hour | 0.65 (0.6 to 0.7) |" in text
     assert (
         "| **tiny** | 0.0200 (0.0100 to 0.0300) | 0.0200 (0.0100 to 0.0300) | 100.0 ± 5.0 |" in text
     )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in cards.FOLDER.glob("*.onnx")))
+def test_the_card_of_a_shipped_painter_says_how_to_make_it(name):
+    assert cards.facts(name) in (cards.FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 
 def test_a_painter_of_another_recipe_gets_no_card(shelf):

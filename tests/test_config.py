@@ -103,5 +103,5 @@ def test_a_setting_that_is_nearly_one_is_guessed(tmp_path):
 
 def test_who_paints_the_detail_paints_beyond_the_edge_too():
     assert edge_margin(LightSpec(), 256) == 2
-    assert edge_margin(LightSpec(keeps="half"), 256) == 8
-    assert edge_margin(LightSpec(keeps="half"), 256, layers=2) == 16
+    assert edge_margin(LightSpec(keeps="half"), 256) == 24
+    assert edge_margin(LightSpec(keeps="half"), 256, layers=2) == 24

@@ -10,7 +10,7 @@ import torch
 
 from pleinair import exports, foreign, images, leaves, weights
 from pleinair.cli import app
-from pleinair.config import LightSpec
+from pleinair.config import RECIPES
 from pleinair.engines import network_of
 from pleinair.errors import (
     CheckpointError,
@@ -49,7 +49,7 @@ def unet(tmp_path_factory):
 
 def test_a_painter_by_name_by_run_and_by_file(tmp_path):
     shipped = exports.read("monet")
-    assert shipped.spec == LightSpec()
+    assert shipped.spec == RECIPES["swift"].generator
     run = tmp_path / "run"
     run.mkdir()
     with pytest.raises(CheckpointError, match="holds no painter yet"):

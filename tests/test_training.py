@@ -423,7 +423,7 @@ def test_a_run_can_begin_with_the_painter_that_ships(plan):
     assert any("spoil" in note for note in ear.notes)
     card = weights.load(there.out / "painter.safetensors").card
     assert card["before"][-1]["from"] == "monet"
-    assert card["before"][-1]["steps"] == 3600
+    assert card["before"][-1]["steps"] == 10_000
 
 
 # Begins as a copy, pixel by pixel, in which nothing of a scene is lost.

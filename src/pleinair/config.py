@@ -159,10 +159,9 @@ def edge_margin(spec: Spec | AnySpec, longest: int, layers: int = 1) -> int:
     # layers over others would show what is left.
     if longest > SMALL_SIDE:
         return 48
-    if layers > 1:
-        return 16
-    # Who paints the detail itself paints the padding's edge, too.
-    return 2 if spec.keeps == "detail" else 8
+    if spec.keeps != "detail":
+        return 24  # who paints the detail itself paints a frame around plain skies, too
+    return 16 if layers > 1 else 2
 
 
 def working_bytes_per_pixel(spec: Spec | AnySpec) -> int:
@@ -263,7 +262,7 @@ _LIGHT = Recipe(
     name="light",
     # Strokes are painted at full size, so that is where it is wider than its default.
     generator=LightSpec(half_channels=32, detail_channels=32, keeps="half"),
-    discriminator=FeatureSpec(),
+    discriminator=FeatureSpec(low_pass=True),
     adversarial="lsgan",
     crop=128,
     resize_min=256,
@@ -305,7 +304,6 @@ _SWIFT = replace(
     _LIGHT,
     name="swift",
     direction="painting",
-    steps=30_000,
     cycle_weight=0.0,
     cycle_end_weight=0.0,
     cycle_noise=0.0,
