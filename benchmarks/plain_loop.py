@@ -25,6 +25,7 @@ from pleinair import losses
 from pleinair.chance import random_gradient
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import RECIPES, Recipe
+from pleinair.networks.features import FeaturePatch
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.winograd import WinogradConv2d
 from pleinair.session import Session
@@ -95,8 +96,22 @@ class PlainLoop:
         fake_photo = self.f(painting)
         photo_again = self.f(fake_painting + r.cycle_noise * torch.randn_like(photo))
         painting_again = self.g(fake_photo + r.cycle_noise * torch.randn_like(photo))
-        loss = losses.generator_loss(r.adversarial, self.dg(fake_painting))
-        loss = loss + losses.generator_loss(r.adversarial, self.df(fake_photo))
+        top, left = torch.randint(r.discriminator_shift + 1, (2,)).tolist()
+
+        def shown_part(x: Tensor) -> Tensor:
+            height, width = (side - r.discriminator_shift for side in x.shape[-2:])
+            return x[..., top : top + height, left : left + width]
+
+        loss = losses.generator_loss(r.adversarial, self.dg(shown_part(fake_painting)))
+        loss = loss + losses.generator_loss(r.adversarial, self.df(shown_part(fake_photo)))
+        if r.content_weight > 0 and isinstance(self.dg, FeaturePatch):
+            deep = sum(stride >= 8 for stride in self.dg.strides)
+            seen = self.dg.look(shown_part(fake_painting))[-deep:]
+            held = self.dg.look(shown_part(photo))[-deep:]
+            loss = loss + r.content_weight * losses.content_loss(seen, held)
+        if r.drift_weight > 0:
+            drift = losses.drift_loss(photo, fake_painting, r.drift_pool, r.drift_margin)
+            loss = loss + r.drift_weight * drift
         loss = loss + r.cycle_weight * losses.cycle_loss(photo, photo_again, r.cycle_pool)
         loss = loss + r.cycle_weight * losses.cycle_loss(painting, painting_again, r.cycle_pool)
         if r.identity_weight > 0:
@@ -124,9 +139,8 @@ class PlainLoop:
             (shown,) = pool.query((fake.detach(),))
             more = [one for (one,) in pool.sample(real.shape[0] - shown.shape[0])]
             shown = torch.cat([shown, torch.stack(more)]) if more else shown
-            loss = losses.discriminator_loss(
-                r.adversarial, discriminator(real), discriminator(shown)
-            )
+            logits = (discriminator(shown_part(pictures)) for pictures in (real, shown))
+            loss = losses.discriminator_loss(r.adversarial, *logits)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

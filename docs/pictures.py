@@ -41,7 +41,7 @@ def sheet(painter: Painter, _wallpapers: Path) -> Image.Image:
     rows = []
     for sample in SAMPLES:
         photo = Image.open(sample).convert("RGB")
-        rows.append(_row([_wide(one, 720) for one in (photo, painter.paint(photo))]))
+        rows.append(_row([_wide(one, 600) for one in (photo, painter.paint(photo))]))
     return _column(rows)
 
 

@@ -181,7 +181,7 @@ def test_the_hubs_own_settings_hold(there):
     done = fetch()
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).read_bytes() == MONET
-    assert done.stderr.startswith("fetching n from hf://o/n (2.0 MB; licence: cc0-1.0)")
+    assert done.stderr.startswith("fetching n from hf://o/n (2.3 MB; licence: cc0-1.0)")
     assert len(done.stderr.splitlines()) == 2  # no bar where nobody watches
     done = fetch(HF_HUB_OFFLINE="1", PLEINAIR_OFFLINE="1")
     assert done.returncode == 0

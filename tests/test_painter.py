@@ -346,12 +346,9 @@ def test_monet_says_nothing_of_the_machine_that_wrote_it():
 
 def test_monet_has_its_card(monet):
     assert hub.names() == ["monet"]
-    run, names, steps = monet.card, [], 0
-    while run:
-        names.append(run["recipe"]["name"])
-        steps += run["steps"]
-        run = next(iter(run.get("before", [])), None)
-    assert (names, steps) == (["calm", "finer", "light"], 11_800)
+    assert monet.card["recipe"]["name"] == "monet"
+    assert monet.card["steps"] == 10_000
+    assert not monet.card["before"]
     assert monet.card["licence"]
     assert monet.card["data"]
     assert hub.find("monet").stat().st_size < 4 * 2**20

@@ -45,6 +45,11 @@ class Box:
         return self.height * self.width
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it has no pixels; its ends may have crossed, on both sides even."""
+        return self.height <= 0 or self.width <= 0
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """To index an array of (H, W, ...) with."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
