@@ -33,7 +33,7 @@ def main() -> None:
     painter = Painter.load(options.painter)
     for name in options.only:
         made = PICTURES[name](painter, options.wallpapers)
-        made.save(options.out / f"{name}.jpg", quality=88)
+        made.save(options.out / f"{name}.jpg", quality=88 if name == "sheet" else 80)
 
 
 def sheet(painter: Painter, _wallpapers: Path) -> Image.Image:
@@ -49,8 +49,8 @@ def brushes(painter: Painter, wallpapers: Path) -> Image.Image:
     """One photo with four brushes, whole and in part."""
     photo = _photo(wallpapers, "picosdeeuropa", 2048)
     painted = [painter.paint(photo, look=Look(brush=size)) for size in (0.5, 1.0, 2.0, 4.0)]
-    parts = [_part(one, 0.5, 0.6, 500, 500) for one in painted]
-    return _column([_row([_wide(one, 500) for one in painted]), _row(parts)])
+    parts = [_part(one, 0.5, 0.6, 400, 400) for one in painted]
+    return _column([_row([_wide(one, 400) for one in painted]), _row(parts)])
 
 
 def sizes(painter: Painter, wallpapers: Path) -> Image.Image:
@@ -60,7 +60,7 @@ def sizes(painter: Painter, wallpapers: Path) -> Image.Image:
         photo = _photo(wallpapers, "aitzgorri", longest)
         looks = [Look(brush=size) for size in (1.0, 2.0, 4.0)]
         parts = [photo, *(painter.paint(photo, look=look) for look in looks)]
-        rows.append(_row([_part(one, 0.62, 0.5, 500, 330) for one in parts]))
+        rows.append(_row([_part(one, 0.62, 0.5, 440, 300) for one in parts]))
     return _column(rows)
 
 
@@ -68,8 +68,8 @@ def large(painter: Painter, wallpapers: Path) -> Image.Image:
     """A painting of 12 megapixels, whole and at 100%."""
     photo = _photo(wallpapers, "sunset", 4272)
     both = [photo, painter.paint(photo)]
-    parts = [_part(one, 0.78, 0.7, 800, 600) for one in both]
-    return _column([_row([_wide(one, 800) for one in both]), _row(parts)])
+    parts = [_part(one, 0.78, 0.7, 720, 540) for one in both]
+    return _column([_row([_wide(one, 720) for one in both]), _row(parts)])
 
 
 PICTURES: dict[str, Callable[[Painter, Path], Image.Image]] = {

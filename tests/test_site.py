@@ -772,7 +772,7 @@ def test_settings_are_those_of_python(made):
     assert known["layer_detail"] == PAINT.layer_detail
     ours = json.loads(re.search(r"export const SITE = (\{.*?\n\});", text, re.DOTALL)[1])
     (monet,) = ours["painters"]
-    spec = config.LightSpec()
+    spec = config.RECIPES["swift"].generator
     assert (monet["stride"], monet["halo"]) == (4, tiling.halo(spec))
     assert (monet["name"], monet["title"], monet["default"]) == ("monet", "Monet", True)
     for longest, layers, name in (
