@@ -95,9 +95,9 @@ def small_photos(rounds: int = 3) -> Iterator[Pair]:
 
 
 RATIOS = (
-    Ratio("light's generator / the paper's, in ONNX Runtime", 19.0, 9.0, generators),
+    Ratio("light's generator / the paper's, in ONNX Runtime", 13.5, 6.7, generators),
     Ratio("a training step of light / a plain loop's", 1.3, 0.65, trainer),
-    Ratio("a folder of small photos / the bare network", 0.85, 0.4, small_photos),
+    Ratio("a folder of small photos / the bare network", 0.7, 0.35, small_photos),
 )
 
 
