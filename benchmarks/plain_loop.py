@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -22,10 +23,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from pleinair import losses
-from pleinair.chance import random_gradient
+from pleinair.chance import Chance, random_gradient
 from pleinair.checkpoint import ImagePool, Networks
-from pleinair.config import RECIPES, Recipe
-from pleinair.networks.features import FeaturePatch
+from pleinair.config import RECIPES, FeatureSpec, Recipe
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.winograd import WinogradConv2d
 from pleinair.session import Session
@@ -96,19 +96,13 @@ class PlainLoop:
         fake_photo = self.f(painting)
         photo_again = self.f(fake_painting + r.cycle_noise * torch.randn_like(photo))
         painting_again = self.g(fake_photo + r.cycle_noise * torch.randn_like(photo))
-        top, left = torch.randint(r.discriminator_shift + 1, (2,)).tolist()
-
-        def shown_part(x: Tensor) -> Tensor:
-            height, width = (side - r.discriminator_shift for side in x.shape[-2:])
-            return x[..., top : top + height, left : left + width]
-
+        shown_part = partial(Chance(1).shifted, most=r.discriminator_shift)
         loss = losses.generator_loss(r.adversarial, self.dg(shown_part(fake_painting)))
         loss = loss + losses.generator_loss(r.adversarial, self.df(shown_part(fake_photo)))
-        if r.content_weight > 0 and isinstance(self.dg, FeaturePatch):
-            deep = sum(stride >= 8 for stride in self.dg.strides)
-            seen = self.dg.look(shown_part(fake_painting))[-deep:]
-            held = self.dg.look(shown_part(photo))[-deep:]
-            loss = loss + r.content_weight * losses.content_loss(seen, held)
+        if r.content_weight > 0 and isinstance(r.discriminator, FeatureSpec):
+            seen, held = (self.dg.look(shown_part(x)) for x in (fake_painting, photo))
+            coarse = r.discriminator.coarse
+            loss = loss + r.content_weight * losses.content_loss(seen[coarse], held[coarse])
         if r.drift_weight > 0:
             drift = losses.drift_loss(photo, fake_painting, r.drift_pool, r.drift_margin)
             loss = loss + r.drift_weight * drift

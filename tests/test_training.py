@@ -564,8 +564,8 @@ def test_a_painting_is_held_to_its_photo(direction, name):
     session = Session.start(recipe, 0, torch.device("cpu"))
     with torch.no_grad():
         session.networks.painting_generator.full_out.weight.normal_(0.0, 0.3)
-    found = [float(train_step(session, *batches(recipe), 0.0)[name]) for _ in range(60)]
-    assert sum(found[-10:]) < 0.8 * sum(found[:10])
+    found = [float(train_step(session, *batches(recipe), 0.0)[name]) for _ in range(120)]
+    assert sum(found[-10:]) < 0.7 * sum(found[:10])
 
 
 def test_a_loss_that_is_no_number_stops_the_run(plan, monkeypatch):

@@ -32,9 +32,8 @@ def held(
     if recipe.content_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
         with torch.no_grad():
             shown = look(photo)
-        # Of strides 8 and more: finer maps see strokes, and not what is where.
-        deep = sum(stride >= 8 for stride in recipe.discriminator.strides)
-        content = losses.content_loss(seen[-deep:], shown[-deep:])
+        coarse = recipe.discriminator.coarse
+        content = losses.content_loss(seen[coarse], shown[coarse])
         found["content"] = content.detach()
         total = total + recipe.content_weight * content
     if recipe.drift_weight > 0:

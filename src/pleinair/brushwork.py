@@ -165,7 +165,7 @@ class Brushwork:
             tiles = tiling.plan(tall, wide, tiling.halo(self.spec), stride, most)
         for number, tile in enumerate(tiles):
             inner = frame.inner(tile.out)  # without the margin that was added around
-            if not inner.is_empty:
+            if inner.area > 0:
                 self._tile(engine, frame, tile, inner, painted)
             told((number + 1) / len(tiles))
         self.tiles += len(tiles)

@@ -105,6 +105,11 @@ class FeatureSpec:
         """Of the features, from fine to coarse."""
         return tuple(s for s in (2, 4, 8, 16, 32) if self.finest <= s <= self.deepest)
 
+    @property
+    def coarse(self) -> slice:
+        """The maps of strides 8 and more: finer ones see strokes, and not what is where."""
+        return slice(sum(stride < 8 for stride in self.strides), None)
+
 
 DiscriminatorSpec = PatchSpec | FeatureSpec
 GeneratorSpec = UNetSpec | ResNetSpec | LightSpec

@@ -97,7 +97,7 @@ def paint(
         below = row[:, tall - over :].copy()
         done = Box(top, 0, top + (tall if top == tops[-1] else tall - over), frame.wide)
         inner = frame.inner(done)  # without the margin that was added around
-        if not inner.is_empty:
+        if inner.area > 0:
             y, x = inner.within(done).slices
             pictures.store(pictures.planes_of(row[:, y, x]), painted[frame.unframed(inner).slices])
     return len(tops) * len(lefts)

@@ -31,23 +31,18 @@ class Box:
 
     @property
     def height(self) -> int:
-        """Rows."""
-        return self.bottom - self.top
+        """Rows; none where the ends have crossed."""
+        return max(0, self.bottom - self.top)
 
     @property
     def width(self) -> int:
-        """Columns."""
-        return self.right - self.left
+        """Columns; none where the ends have crossed."""
+        return max(0, self.right - self.left)
 
     @property
     def area(self) -> int:
         """Pixels."""
         return self.height * self.width
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it has no pixels; its ends may have crossed, on both sides even."""
-        return self.height <= 0 or self.width <= 0
 
     @property
     def slices(self) -> tuple[slice, slice]:
