@@ -9,13 +9,20 @@ Berasategi's), whose full sizes are too large for the repository. Run it when a 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image
 
+from pleinair import doctor
+from pleinair.config import ResNetSpec
+from pleinair.networks import build
 from pleinair.painter import Painter
 from pleinair.settings import Look
+from pleinair.weights import Weights, save
 
 HOME = Path(__file__).parent
 SAMPLES = sorted((HOME.parent / "samples").glob("*.jpg"))
@@ -72,11 +79,30 @@ def large(painter: Painter, wallpapers: Path) -> Image.Image:
     return _column([_row([_wide(one, 720) for one in both]), _row(parts)])
 
 
+def doctors(painter: Painter, _wallpapers: Path) -> Image.Image:
+    """Test pictures of the doctor, and what becomes of them: as it is, by faults, untrained."""
+    torch.manual_seed(0)
+    spec = ResNetSpec(channels=16, blocks=2)
+    arrays = {name: value.numpy() for name, value in build(spec).state_dict().items()}
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "untrained.safetensors"
+        save(Weights(spec, arrays, {}), file)
+        untrained = doctor.look(Painter.load(file)).paintings
+    found, rows = doctor.look(painter), []
+    for name in ("landscape", "chart", "gradient"):
+        photo, painting = found.photos[name], found.paintings[name]
+        faults = [255 - painting, photo, painting[..., ::-1], np.full_like(painting, 141)]
+        shown = [photo, painting, *faults, untrained[name]]
+        rows.append(_row([_wide(Image.fromarray(one), 160) for one in shown]))
+    return _column(rows)
+
+
 PICTURES: dict[str, Callable[[Painter, Path], Image.Image]] = {
     "sheet": sheet,
     "brushes": brushes,
     "sizes": sizes,
     "large": large,
+    "doctor": doctors,
 }
 
 

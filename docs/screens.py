@@ -1,6 +1,6 @@
-"""Make the pictures of docs/ that show pages and tests of the painter that ships.
+"""Make the pictures of docs/ that show pages with the painter that ships.
 
-    python docs/screens.py [page explain doctor ...]
+    python docs/screens.py [page explain]
 
 Pages are those of `pleinair serve` and `pleinair explain` in Chromium, by Playwright.
 """
@@ -16,21 +16,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from playwright.sync_api import Error, Page, expect, sync_playwright
 
-from pleinair import Painter, doctor
-from pleinair.config import ResNetSpec
-from pleinair.images import Pixels
-from pleinair.networks import build
-from pleinair.weights import Weights, save
-
 HOME = Path(__file__).parent
 SAMPLES = HOME.parent / "samples"
-GAP = 8  # pixels between pictures
-SHOWN = ("landscape", "chart", "gradient")
-SMALL = 160  # pixels of a test picture's side
 
 
 def page(tab: Page) -> Image.Image:
@@ -94,34 +84,9 @@ def explain(tab: Page) -> Image.Image:
     return Image.open(io.BytesIO(shot))
 
 
-def doctors(_tab: Page) -> Image.Image:
-    """Test pictures, and what becomes of them by monet, by faults of it, and untrained."""
-    shown = [doctor._pictures(256)[name] for name in SHOWN]
-    monet = Painter.load("monet")
-    columns: list[list[Pixels]] = [shown]
-    painted = [monet.paint(picture) for picture in shown]
-    columns += [painted, [255 - one for one in painted], shown]
-    columns += [[one[..., ::-1] for one in painted], [np.full_like(one, 141) for one in painted]]
-    spec = ResNetSpec(channels=16, blocks=2)
-    arrays = {name: value.numpy() for name, value in build(spec).state_dict().items()}
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "untrained.safetensors"
-        save(Weights(spec, arrays, {}), file)
-        untrained = Painter.load(file)
-        columns.append([untrained.paint(picture) for picture in shown])
-    side = SMALL + GAP
-    made = Image.new("RGB", (side * len(columns) + GAP, side * len(shown) + GAP), "white")
-    for x, column in enumerate(columns):
-        for y, picture in enumerate(column):
-            small = Image.fromarray(picture).resize((SMALL, SMALL), Image.Resampling.LANCZOS)
-            made.paste(small, (GAP + x * side, GAP + y * side))
-    return made
-
-
 SCREENS: dict[str, Callable[[Page], Image.Image]] = {
     "page": page,
     "explain": explain,
-    "doctor": doctors,
 }
 
 
