@@ -95,6 +95,7 @@ def _tried(trial: Trial, out: Path, data: Path) -> results.Result:
         words += ["--photos", str(data / "train" / "photos"), "--steps", str(steps)]
         words += ["--paintings", str(data / "train" / "paintings")]
         words += ["--score-every", str(10 * steps), "--sample-every", str(steps)]
+        words += ["--teacher", trial.choice.teacher] if trial.choice.teacher else []
     _pleinair("train", *words, "--device", "cpu")
     lines = (out / "history.jsonl").read_text(encoding="utf-8").splitlines()
     history = [json.loads(line) for line in lines]
@@ -150,6 +151,7 @@ def _costs(known: dict[str, Choice], wanted: list[Choice], rounds: int) -> int:
     """Steps of all take turns, on one thread, so that other work slows all alike."""
     import torch
 
+    from pleinair.beginnings import appoint_teacher
     from pleinair.recipes import load_recipe
     from pleinair.session import Session
     from pleinair.step import train_step
@@ -164,6 +166,7 @@ def _costs(known: dict[str, Choice], wanted: list[Choice], rounds: int) -> int:
         file.write_text(_toml(choice.recipe), encoding="utf-8")
         sessions[choice.name] = Session.start(load_recipe(str(file)), 0, torch.device("cpu"))
         file.unlink()
+        appoint_teacher(sessions[choice.name], Path(choice.teacher) if choice.teacher else None)
     taken: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(rounds):
         for name, session in sessions.items():

@@ -46,7 +46,7 @@ def facts(name: str) -> str:
     network = build(painter.spec)
     size = (FOLDER / f"{name}.onnx").stat().st_size
     words = [f"pleinair train --recipe {name}.toml --seed {told['seed']} --steps {recipe.steps}"]
-    words += [f"--photos {told['photos'].upper()} --paintings {told['paintings'].upper()}"]
+    words += [f"--photos {_place(told['photos'])} --paintings {_place(told['paintings'])}"]
     if told.get("before"):
         words += [f"--init-from {told['before'][-1]['from']}"]
     if told.get("teacher"):
@@ -64,6 +64,11 @@ def facts(name: str) -> str:
     }
     table = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
     return "\n".join([*table, "", "```sh", " ".join([*words, "--out RUN"]), "```"])
+
+
+def _place(name: str) -> str:
+    """A folder, as what somebody else has to fill in; a manifest by its name, for it ships too."""
+    return name if Path(name).suffix else name.upper()
 
 
 def scores(evaluation: Mapping[str, Any], labels: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ class Choice:
     """A row of the table.
 
     cost: seconds a step, relative to the first choice's, by `python -m ablations cost`. recipe:
-    what a recipe file says.
+    what a recipe file says. teacher: a painter, by name, whose paintings are learned from.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Choice:
     why: str
     cost: float
     recipe: dict[str, Any]
+    teacher: str = ""
 
     def steps(self, budget: int) -> int:
         """As many as take the time of `budget` steps of the first choice."""
@@ -54,6 +55,7 @@ def load(file: Path = FILE) -> dict[str, Choice]:
             row["why"],
             row.get("cost", 1.0),
             _over(row.get("recipe", {}), defaults),
+            row.get("teacher", ""),
         )
         for name, row in rows.items()
     }

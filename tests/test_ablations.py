@@ -61,6 +61,16 @@ def test_the_table_has_the_best_first_means_and_noise():
     assert "gone" not in text
 
 
+def test_a_taught_choice_names_its_teacher(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ablations, "_pleinair", lambda *words: asked.append(words) or "")
+    taught = choices.load()["small-taught"]
+    assert taught.recipe["generator"] == choices.load()["small-direct"].recipe["generator"]
+    with pytest.raises(FileNotFoundError):  # nothing was trained
+        ablations._tried(Trial(taught, 0, 4), tmp_path / "out", tmp_path)
+    assert asked[0][asked[0].index("--teacher") + 1] == "monet"
+
+
 def test_results_are_kept_as_lines(tmp_path):
     file = tmp_path / "results.jsonl"
     assert results.load(file) == []
@@ -120,6 +130,8 @@ def test_the_page_has_the_table_of_the_results():
 
 def test_costs_are_told():
     words = [sys.executable, "-m", "ablations", "cost", "--rounds", "1", "--only", "narrow"]
+    words += ["small-taught"]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert "before: " in done.stderr
     assert "narrow: " in done.stderr
+    assert "small-taught: " in done.stderr

@@ -62,6 +62,11 @@ def test_the_card_of_a_shipped_painter_says_how_to_make_it(name):
     assert cards.facts(name) in (cards.FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("name", "shown"), [("photos", "PHOTOS"), ("fog.csv", "fog.csv")])
+def test_a_folder_is_to_be_filled_in_and_a_manifest_is_named(name, shown):
+    assert cards._place(name) == shown
+
+
 def test_a_painter_of_another_recipe_gets_no_card(shelf):
     (shelf / "tiny.toml").write_text('base = "swift"\nsteps = 41\n[generator]\nchannels = 8\n')
     with pytest.raises(SystemExit, match=r"tiny.onnx was not made by .*tiny\.toml"):
