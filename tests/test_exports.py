@@ -128,7 +128,12 @@ def test_the_command(tmp_path, capsys):
     assert out == f"{target}\n"
     assert "float16 and float32 differ by at most 0." in err
     assert Painter.load(target).card["licence"] == "CC0-1.0"
+    assert Painter.load(target).words("monet")[0] == "Monet"  # by its name
     assert target.stat().st_size < 0.52 * exports.hub.find("monet").stat().st_size
+    words[2] = str(tmp_path / "named.onnx")
+    words += ["--title", "Monet, light", "--about", "For phones."]
+    assert app(words, result_action="return_value", exit_on_error=False) == 0
+    assert Painter.load(Path(words[2])).words("named")[:2] == ("Monet, light", "For phones.")
     with pytest.raises(UsageError, match="512 or as 640x480"):
         app(["export", "monet", "a.tflite", "--size", "big"], exit_on_error=False)
 

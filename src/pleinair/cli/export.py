@@ -23,6 +23,8 @@ def export(
     direction: Literal["painting", "photo"] = "painting",
     licence: str = "",
     data: str = "",
+    title: str = "",
+    about: str = "",
     force: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Write a painter for other programs, compared with the original before it is kept.
@@ -49,6 +51,10 @@ def export(
         Licence of the painter, for its card.
     data
         What it was trained on, for its card.
+    title
+        What people call it, in lists and on the page. Default: by its file's name.
+    about
+        A sentence about it. Default: what it was trained on.
     force
         Overwrite a file that exists.
     """
@@ -63,7 +69,7 @@ def export(
         step=step,
         direction=direction,
         force=force,
-        about={"licence": licence, "data": data},
+        about={"licence": licence, "data": data, "title": title, "about": about},
     )
     say(found)
     give(target)
