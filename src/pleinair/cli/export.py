@@ -38,7 +38,7 @@ def export(
         The file to write. Its name says the kind: .onnx, .safetensors, .weights.h5 and .h5 (Keras,
         the tutorial's U-Net), .pt2 (PyTorch), .mlpackage (Core ML), .tflite (LiteRT).
     precision
-        Of an .onnx file: float16 takes half the space, int8 a third and less time.
+        Of an .onnx file: float16 takes half the space, int8 less still, and less time.
     size
         Pixels of photos, for Core ML and LiteRT: one number, or WIDTHxHEIGHT. Default: 512.
     calibrate
