@@ -33,6 +33,11 @@ def main() -> int:
     wanted = [known[name] for name in options.only or known]
     if options.what == "cost":
         return _costs(known, wanted, options.rounds)
+    if options.best:
+        names = {choice.name for choice in wanted}
+        rung = [one for one in results.load() if one.choice in names]
+        wanted = [known[name] for name in results.best(rung, options.of, options.best)]
+        _say(f"the best after {options.of}: {', '.join(choice.name for choice in wanted)}")
     return _run(wanted, options)
 
 
@@ -45,6 +50,8 @@ def _options() -> argparse.Namespace:
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     run.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="a thread each")
     run.add_argument("--minutes", type=float, default=1e9, help="after which no trial begins")
+    run.add_argument("--best", type=int, help="so many of --only go on: those that did best in")
+    run.add_argument("--of", type=int, default=300, help="the time of so many steps")
     run.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "ablations")
     cost = actions.add_parser("cost", help="seconds a step, relative to the first choice's")
     cost.add_argument("--rounds", type=int, default=12)

@@ -73,6 +73,15 @@ def table(choices: dict[str, Choice], results: Iterable[Result]) -> str:
     return "\n".join(parts).rstrip()
 
 
+def best(results: Iterable[Result], budget: int, count: int) -> list[str]:
+    """Names of the choices that did best in this time, by KID-Lite2 (mean of seeds), best first."""
+    scores: dict[str, list[float]] = {}
+    for one in results:
+        if one.budget == budget:
+            scores.setdefault(one.choice, []).append(one.scores["KID-Lite2"])
+    return sorted(scores, key=lambda name: statistics.mean(scores[name]))[:count]
+
+
 def put_into(page: Path, text: str, what: str = "ablations") -> str:
     """The page with the text in the place that is marked by this word."""
     begin, end = f"<!-- {what}: figures -->", f"<!-- {what}: end -->"

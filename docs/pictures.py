@@ -1,7 +1,8 @@
 """Make the pictures of the documentation that show what painters paint.
 
-    python docs/pictures.py WALLPAPERS [--painter monet] [--only sheet brushes]
+    python docs/pictures.py WALLPAPERS [--only sheet brushes] [--paintings PAINTINGS]
 
+PAINTINGS: for the way back, a folder of paintings of 256x256 that painter photo has not seen.
 WALLPAPERS: the folder usr/share/backgrounds of Debian's lomiri-wallpapers-16.04 (CC-BY-4.0, Aitzol
 Berasategi's), whose full sizes are too large for the repository. Run it when a painter changes.
 """
@@ -12,6 +13,7 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,21 +31,29 @@ SAMPLES = sorted((HOME.parent / "samples").glob("*.jpg"))
 _GAP = 10  # pixels between pictures
 
 
+class Places(NamedTuple):
+    """Folders of what is painted, beside the samples."""
+
+    wallpapers: Path
+    paintings: Path
+
+
 def main() -> None:
     """Make what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wallpapers", type=Path)
+    parser.add_argument("--paintings", type=Path, default=HOME.parent / "notebooks" / "paintings")
     parser.add_argument("--painter", default="monet")
     parser.add_argument("--only", nargs="+", choices=list(PICTURES), default=list(PICTURES))
     parser.add_argument("--out", type=Path, default=HOME)
     options = parser.parse_args()
     painter = Painter.load(options.painter)
     for name in options.only:
-        made = PICTURES[name](painter, options.wallpapers)
+        made = PICTURES[name](painter, Places(options.wallpapers, options.paintings))
         made.save(options.out / f"{name}.jpg", quality=88 if name == "sheet" else 80)
 
 
-def sheet(painter: Painter, _wallpapers: Path) -> Image.Image:
+def sheet(painter: Painter, _at: Places) -> Image.Image:
     """The samples, each beside its painting."""
     rows = []
     for sample in SAMPLES:
@@ -52,34 +62,34 @@ def sheet(painter: Painter, _wallpapers: Path) -> Image.Image:
     return _column(rows)
 
 
-def brushes(painter: Painter, wallpapers: Path) -> Image.Image:
+def brushes(painter: Painter, at: Places) -> Image.Image:
     """One photo with four brushes, whole and in part."""
-    photo = _photo(wallpapers, "picosdeeuropa", 2048)
+    photo = _photo(at.wallpapers, "picosdeeuropa", 2048)
     painted = [painter.paint(photo, look=Look(brush=size)) for size in (0.5, 1.0, 2.0, 4.0)]
     parts = [_part(one, 0.5, 0.6, 400, 400) for one in painted]
     return _column([_row([_wide(one, 400) for one in painted]), _row(parts)])
 
 
-def sizes(painter: Painter, wallpapers: Path) -> Image.Image:
+def sizes(painter: Painter, at: Places) -> Image.Image:
     """One photo of 512, 1,024 and 2,048 pixels, painted alike; parts at 100%."""
     rows = []
     for longest in (512, 1024, 2048):
-        photo = _photo(wallpapers, "aitzgorri", longest)
+        photo = _photo(at.wallpapers, "aitzgorri", longest)
         looks = [Look(brush=size) for size in (1.0, 2.0, 4.0)]
         parts = [photo, *(painter.paint(photo, look=look) for look in looks)]
         rows.append(_row([_part(one, 0.62, 0.5, 440, 300) for one in parts]))
     return _column(rows)
 
 
-def large(painter: Painter, wallpapers: Path) -> Image.Image:
+def large(painter: Painter, at: Places) -> Image.Image:
     """A painting of 12 megapixels, whole and at 100%."""
-    photo = _photo(wallpapers, "sunset", 4272)
+    photo = _photo(at.wallpapers, "sunset", 4272)
     both = [photo, painter.paint(photo)]
     parts = [_part(one, 0.78, 0.7, 720, 540) for one in both]
     return _column([_row([_wide(one, 720) for one in both]), _row(parts)])
 
 
-def doctors(painter: Painter, _wallpapers: Path) -> Image.Image:
+def doctors(painter: Painter, _at: Places) -> Image.Image:
     """Test pictures of the doctor, and what becomes of them: as it is, by faults, untrained."""
     torch.manual_seed(0)
     spec = ResNetSpec(channels=16, blocks=2)
@@ -97,12 +107,36 @@ def doctors(painter: Painter, _wallpapers: Path) -> Image.Image:
     return _column(rows)
 
 
-PICTURES: dict[str, Callable[[Painter, Path], Image.Image]] = {
+def painters(painter: Painter, at: Places) -> Image.Image:
+    """Parts of a photo and of what the sizes of a painter make of them, at 100%."""
+    sized = [Painter.load(f"monet-{size}") for size in ("small", "large")]
+    small, large = sized
+    rows = []
+    for name, x, y in (("aitzgorri", 0.62, 0.5), ("sunset", 0.78, 0.7), ("life", 0.4, 0.5)):
+        photo = _photo(at.wallpapers, name, 1024)
+        pictures = [photo, *(one.paint(photo) for one in (small, painter, large))]
+        rows.append(_row([_part(one, x, y, 360, 300) for one in pictures]))
+    return _column(rows)
+
+
+def way_back(_painter: Painter, at: Places) -> Image.Image:
+    """Paintings by Monet, and the photographs that painter photo makes of them."""
+    photo = Painter.load("photo")
+    columns = []
+    for path in sorted(at.paintings.glob("*.jpg"))[:60:10]:
+        painting = Image.open(path).convert("RGB")
+        columns.append(_column([painting, photo.paint(painting)]))
+    return _row(columns)
+
+
+PICTURES: dict[str, Callable[[Painter, Places], Image.Image]] = {
     "sheet": sheet,
     "brushes": brushes,
     "sizes": sizes,
     "large": large,
     "doctor": doctors,
+    "painters": painters,
+    "photo": way_back,
 }
 
 

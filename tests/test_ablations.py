@@ -71,6 +71,24 @@ def test_a_taught_choice_names_its_teacher(tmp_path, monkeypatch):
     assert asked[0][asked[0].index("--teacher") + 1] == "monet"
 
 
+def test_the_best_of_a_short_time_go_on(tmp_path, monkeypatch):
+    shorter = [result("light", 0, 0.05, 300), result("light", 1, 0.03, 300)]
+    shorter += [result("dear", 0, 0.035, 300), result("other", 0, 0.01, 300)]
+    shorter += [result("dear", 0, 0.9, 600), result("third", 0, 0.06, 300)]
+    assert results.best(shorter, 300, 2) == ["other", "dear"]
+    assert results.best(shorter, 2400, 2) == []
+
+    known = {"light": LIGHT, "dear": DEAR}
+    monkeypatch.setattr(choices, "load", lambda: known)
+    monkeypatch.setattr(results, "load", lambda: shorter)
+    ran = []
+    monkeypatch.setattr(ablations, "_run", lambda wanted, _options: ran.append(wanted) or 0)
+    words = ["run", "--data", "DATA", "--only", "light", "dear", "--best", "1", "--of", "300"]
+    monkeypatch.setattr(sys, "argv", ["ablations", *words])
+    assert ablations.main() == 0
+    assert ran == [[DEAR]]  # not one that was not asked for
+
+
 def test_results_are_kept_as_lines(tmp_path):
     file = tmp_path / "results.jsonl"
     assert results.load(file) == []
