@@ -109,13 +109,12 @@ def doctors(painter: Painter, _at: Places) -> Image.Image:
 
 def painters(painter: Painter, at: Places) -> Image.Image:
     """Parts of a photo and of what the sizes of a painter make of them, at 100%."""
-    sized = [Painter.load(f"monet-{size}") for size in ("small", "large")]
-    small, large = sized
+    small = Painter.load("monet-small")
     rows = []
     for name, x, y in (("aitzgorri", 0.62, 0.5), ("sunset", 0.78, 0.7), ("life", 0.4, 0.5)):
         photo = _photo(at.wallpapers, name, 1024)
-        pictures = [photo, *(one.paint(photo) for one in (small, painter, large))]
-        rows.append(_row([_part(one, x, y, 360, 300) for one in pictures]))
+        pictures = [photo, small.paint(photo), painter.paint(photo)]
+        rows.append(_row([_part(one, x, y, 480, 300) for one in pictures]))
     return _column(rows)
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pleinair import hub, images, metrics
+from pleinair import hub, images, metrics, weights
 from pleinair.config import LightSpec, ResNetSpec, UNetSpec, size_multiple
 from pleinair.errors import ImageError, OutputError, PainterError, UsageError
+from pleinair.networks import build, count_macs
 from pleinair.painter import Painter
 from pleinair.settings import PAINT, Look
 
@@ -340,25 +341,46 @@ def test_a_bad_photo_is_an_image_error():
 # --- the painter that ships -------------------------------------------------------------------
 
 
-def test_monet_says_nothing_of_the_machine_that_wrote_it():
-    assert b'File "' not in hub.find("monet").read_bytes()
+SHIPPED = ["monet", "monet-small", "photo"]
 
 
-def test_monet_has_its_card(monet):
-    assert hub.names() == ["monet"]
-    assert monet.card["recipe"]["name"] == "monet"
+@pytest.fixture(scope="module", params=SHIPPED)
+def shipped(request):
+    """Each painter that ships."""
+    return Painter.load(request.param)
+
+
+def test_these_painters_ship():
+    assert hub.names() == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_painter_says_what_it_is_and_nothing_of_the_machine_that_wrote_it(name):
+    file = hub.find(name)
+    card = Painter.load(name).card
+    assert b'File "' not in file.read_bytes()
+    assert card["recipe"]["name"] == name
+    assert card["licence"] == "CC0-1.0"
+    assert "934 paintings by Claude Monet" in card["data"]
+    assert file.with_suffix(".md").exists()
+    assert file.stat().st_size < {"monet-small": 1e6}.get(name, 4e6)
+
+
+def test_monet_was_trained_from_nothing(monet):
     assert monet.card["steps"] == 10_000
     assert not monet.card["before"]
-    assert monet.card["licence"]
-    assert monet.card["data"]
-    assert hub.find("monet").stat().st_size < 4 * 2**20
-    assert hub.find("monet").with_suffix(".md").exists()
+
+
+def test_the_small_one_is_for_phones():
+    painter = weights.load(hub.find("monet-small"))
+    assert count_macs(build(painter.spec), 256) < 0.6e9
+    assert painter.card["teacher"] == "monet"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
-def test_monet_paints_and_keeps_the_scene(monet, sample):
+def test_what_ships_paints_and_keeps_the_scene(shipped, sample):
     photo = images.resize_shorter(images.read(sample).pixels, 256)
-    painting = monet.paint(photo)
+    painting = shipped.paint(photo)
     assert painting.shape == photo.shape
     assert metrics.luma_correlation(photo, painting) > 0.7  # not inverted, still readable
     assert metrics.median_change(photo, painting) > 5  # not a copy
@@ -373,18 +395,18 @@ def engine_pixels(painter: Painter, pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("period", [2, 4])
 @pytest.mark.parametrize("level", [40, 128, 220])
-def test_monet_paints_no_lattice_on_a_flat_gray(monet, level, period):
+def test_what_ships_paints_no_lattice_on_a_flat_gray(shipped, level, period):
     flat = np.full((512, 512, 3), float(level))
-    assert metrics.lattice_ratio(engine_pixels(monet, flat), period) <= 2
+    assert metrics.lattice_ratio(engine_pixels(shipped, flat), period) <= 2
 
 
 @pytest.mark.parametrize("period", [2, 4])
 @pytest.mark.parametrize("direction", ["across", "down", "aslant"])
-def test_monet_paints_no_lattice_on_a_smooth_gradient(monet, direction, period):
+def test_what_ships_paints_no_lattice_on_a_smooth_gradient(shipped, direction, period):
     y, x = np.mgrid[0:512, 0:512] / 511.0
     ramp = {"across": x, "down": y, "aslant": (x + y) / 2}[direction]
     gradient = np.repeat((60 + 140 * ramp)[:, :, None], 3, axis=2)
-    assert metrics.lattice_ratio(engine_pixels(monet, gradient), period) <= 2
+    assert metrics.lattice_ratio(engine_pixels(shipped, gradient), period) <= 2
 
 
 @pytest.mark.parametrize("period", [2, 4])
@@ -402,8 +424,8 @@ def test_monet_paints_extreme_shapes(monet):
         assert monet.paint(picture(height, width)).shape == (height, width, 3)
 
 
-def test_the_frame_is_painted_like_the_middle(monet):
-    painted = monet.paint(np.full((600, 600, 3), 180, np.uint8)).astype(int)
+def test_the_frame_is_painted_like_the_middle(shipped):
+    painted = shipped.paint(np.full((600, 600, 3), 180, np.uint8)).astype(int)
     assert np.abs(painted - painted[300, 300]).max() <= 2
 
 

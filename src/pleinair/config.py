@@ -64,6 +64,7 @@ class LightSpec:
     blocks: int = 6
     keeps: Keeps = "detail"
     doubling: Doubling = "bilinear"  # to full size; shuffle: squares of 2x2 pixels, each its own
+    low_pass: bool = False  # periods of 2 pixels are taken out of what is painted
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,9 @@ SPEC_KINDS: dict[str, type[Spec]] = {
 HALVING_BLUR = (1.0, 2.0, 1.0)
 DOUBLING_BLUR = (1.0, 3.0, 3.0, 1.0)
 """Rows of the binomial blurs against aliasing, before they are scaled to a sum of 1."""
+
+LOW_PASS = (1.0, -6.0, 15.0, 44.0, 15.0, -6.0, 1.0)
+"""A row that takes out periods of 2 pixels, before it is scaled: networks.blur.low_pass."""
 
 
 def size_multiple(spec: Spec | AnySpec) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pleinair.config import (
     DOUBLING_BLUR,
     HALVING_BLUR,
+    LOW_PASS,
     LightSpec,
     ResNetSpec,
     Spec,
@@ -211,6 +212,9 @@ def _light(graph: _Graph, spec: LightSpec) -> None:
     y = graph.node("Relu", graph.node("Add", conv(y, "full_detail", full, full), detail))
     y = conv(y, "full_out", full, 3)
     y = graph.node("Add", y, conv(base, "photo_out", 3, 3, bias=False))
+    if spec.low_pass:
+        kernel = graph.constant("low_pass", _blur(LOW_PASS, 3))
+        y = graph.node("Conv", graph.padded(y, 3, "reflect"), kernel, **_window(7, 0, 1), group=3)
     low = graph.constant("least", np.array(-1.0, np.float32))
     graph.node("Clip", y, low, graph.constant("most", np.array(1.0, np.float32)))
 

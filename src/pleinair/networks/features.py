@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from pleinair.config import FeatureSpec
 from pleinair.errors import MissingExtraError
+from pleinair.networks.blur import low_pass
 from pleinair.networks.norm import init_normal
 from pleinair.networks.patch import Seen
 
@@ -159,20 +160,6 @@ class Lite(nn.Module):
 def _as_trained(x: Tensor) -> Tensor:
     # [-1, 1] to 0..255, then (x - 127) / 128 as the weights expect.
     return (x * 127.5 + 0.5) / 128.0
-
-
-def low_pass(x: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) without what has a period of 2 pixels along a side.
-
-    The eye begins with every other pixel, so that such a pattern, too faint to see, looks like what
-    it is not; a generator finds out, and paints it in place of strokes. Of the frequency f in
-    cycles a pixel 1 - sin(pi f)^6 is left: nothing at 1/2, 0.88 at 1/4, and a colour as it is.
-    """
-    row = x.new_tensor([1.0, -6.0, 15.0, 44.0, 15.0, -6.0, 1.0]) / 64.0
-    channels = x.shape[1]
-    x = F.pad(x, (3, 3, 3, 3), mode="reflect")
-    x = F.conv2d(x, row.expand(channels, 1, 1, 7), groups=channels)
-    return F.conv2d(x, row[:, None].expand(channels, 1, 7, 1), groups=channels)
 
 
 def weights_file(variant: Variant) -> Path:

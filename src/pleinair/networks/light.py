@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pleinair.config import LightSpec
+from pleinair.networks.blur import low_pass
 from pleinair.networks.norm import InstanceNorm
 from pleinair.networks.winograd import WinogradConv2d
 
@@ -47,7 +48,7 @@ class Light(nn.Module):
     def __init__(self, spec: LightSpec) -> None:
         super().__init__()
         half, full = spec.half_channels, spec.detail_channels
-        self.keeps, self.doubling = spec.keeps, spec.doubling
+        self.keeps, self.doubling, self.low_pass = spec.keeps, spec.doubling, spec.low_pass
         self.half_in = _conv(3 * 4, half)
         self.quarter_in = _conv(half * 4, spec.channels, bias=False)
         self.quarter_norm = InstanceNorm(spec.channels, affine=True)
@@ -93,6 +94,7 @@ class Light(nn.Module):
         base = x if self.keeps == "detail" else _double(_double(F.avg_pool2d(x, 4)))
         y = F.relu(self.full_detail(y) + self.photo_detail(base))
         out: Tensor = self.full_out(y) + self.photo_out(base)
+        out = low_pass(out) if self.low_pass else out
         # A bound in training would stop the gradient of white and black; images clamp anyway.
         return out if self.training else out.clamp(-1.0, 1.0)
 
