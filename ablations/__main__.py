@@ -65,6 +65,9 @@ def _options() -> argparse.Namespace:
     card.add_argument(
         "--beside", nargs="*", default=[], metavar="PATH=LABEL", help="other painters"
     )
+    card.add_argument(
+        "--back", action="store_true", help="--photos has paintings to make photos of"
+    )
     return parser.parse_args()
 
 
@@ -126,7 +129,7 @@ def _card(options: argparse.Namespace) -> int:
     labels = dict(one.split("=", 1) for one in options.beside)
     places = ["--photos", str(options.photos), "--paintings", str(options.paintings)]
     told = _pleinair("evaluate", *labels, options.painter, "--json", *places)
-    cards.write(options.painter, told, labels)
+    cards.write(options.painter, told, (cards.BACK if options.back else {}) | labels)
     return 0
 
 

@@ -20,6 +20,11 @@ _BASELINES = {
     "paintings, halved": "50 of the paintings against the other 50",
     "another photo": "each photograph beside another",
 }
+BACK = {  # the same, of a painter that makes photographs
+    "photos themselves": "the paintings themselves",
+    "paintings, halved": "one half of the photographs against the other",
+    "another photo": "each painting beside another",
+}
 _DISTANCES = {
     "KID-Lite0": ("Lite0", "kid", ".4f"),
     "KID-Lite2": ("Lite2", "kid", ".4f"),

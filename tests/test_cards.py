@@ -67,6 +67,12 @@ def test_a_folder_is_to_be_filled_in_and_a_manifest_is_named(name, shown):
     assert cards._place(name) == shown
 
 
+def test_the_card_of_a_way_back_calls_paintings_what_they_are(shelf):
+    evaluation = {"rows": [row("photos themselves", content={}), row("tiny")]}
+    cards.write("tiny", json.dumps(evaluation), cards.BACK)
+    assert "| the paintings themselves | 0.0200" in (shelf / "tiny.md").read_text()
+
+
 def test_a_painter_of_another_recipe_gets_no_card(shelf):
     (shelf / "tiny.toml").write_text('base = "swift"\nsteps = 41\n[generator]\nchannels = 8\n')
     with pytest.raises(SystemExit, match=r"tiny.onnx was not made by .*tiny\.toml"):

@@ -368,6 +368,7 @@ def test_a_run_can_begin_with_another(plan):
     train(rest, Ear(), resume=True)
     card = weights.load(second.out / "painter.safetensors").card
     assert (card["steps"], card["before"][0]["steps"]) == (3, 3)
+    assert card["recipe"]["steps"] == 3  # as --steps says, and not the recipe's own number
 
 
 def test_a_new_run_takes_no_folder_of_another(plan):

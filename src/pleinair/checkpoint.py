@@ -250,7 +250,8 @@ def painter_card(
 ) -> dict[str, Any]:
     """What a run's painter says of itself. pictures: that it has seen, of each domain."""
     return {
-        "recipe": recipe_to_dict(recipe),
+        # Of whom --steps asked for others than the recipe's, these are what its rates went by.
+        "recipe": recipe_to_dict(replace(recipe, steps=plan.get("steps") or recipe.steps)),
         "steps": step,
         "before": before,
         "pictures_seen": pictures,
