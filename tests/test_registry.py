@@ -528,7 +528,7 @@ def test_a_damaged_registry_of_the_users_own_hinders_no_file(tmp_path):
     (tmp_path / "a.onnx").write_bytes(MONET)
     assert hub.find(tmp_path / "a.onnx")
     assert hub.find("monet")
-    assert list(hub.at_hand()) == ["monet"]
+    assert list(hub.at_hand()) == hub.names()
     with pytest.raises(PainterError, match=r"painters\.toml is no registry"):
         hub.find("style_monet")
 
@@ -544,10 +544,10 @@ def test_what_is_neither_name_nor_file_is_told_what_to_do():
 
 def test_a_server_shows_what_is_here_and_fetches_nothing(host):
     hub.add("mine", f"{host.url}/mine.onnx")
-    assert [one.name for one in Shelf().titles()] == ["monet"]
+    assert [one.name for one in Shelf().titles()] == hub.names()
     assert host.asked == []
     hub.find("mine")
-    assert [one.name for one in Shelf().titles()] == ["monet", "mine"]
+    assert [one.name for one in Shelf().titles()] == ["monet", "mine", "monet-small", "photo"]
     with pytest.raises(PainterError, match="is unknown"):
         Shelf().find("style_monet")
     assert len(host.asked) == 1
