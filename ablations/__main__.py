@@ -37,6 +37,8 @@ def main() -> int:
         names = {choice.name for choice in wanted}
         rung = [one for one in results.load() if one.choice in names]
         wanted = [known[name] for name in results.best(rung, options.of, options.best)]
+        if not wanted:
+            raise SystemExit(f"none was tried for --of {options.of}; run --budget {options.of}.")
         _say(f"the best after {options.of}: {', '.join(choice.name for choice in wanted)}")
     return _run(wanted, options)
 

@@ -87,6 +87,9 @@ def test_the_best_of_a_short_time_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["ablations", *words])
     assert ablations.main() == 0
     assert ran == [[DEAR]]  # not one that was not asked for
+    monkeypatch.setattr(sys, "argv", ["ablations", *words[:-1], "900"])
+    with pytest.raises(SystemExit, match="none was tried for --of 900"):
+        ablations.main()
 
 
 def test_results_are_kept_as_lines(tmp_path):

@@ -106,12 +106,26 @@ def test_a_photo_is_dropped_painted_compared_and_downloaded(visit, monet):
     assert one.problems == []
 
 
+def test_of_one_painter_there_is_no_choice(visit):
+    one = visit()
+
+    def first(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json()[:1])
+
+    one.page.route("**/v1/painters", first)
+    one.open()
+    one.add(file("a.jpg", jpeg(seed=1)))
+    one.painted()
+    assert not one.page.is_visible("#painter")
+
+
 def test_looks_are_repainted(visit, monet):
     one = visit().open()
     page, photo = one.page, jpeg(seed=1)
     one.add(file("a.jpg", photo))
     one.painted()
-    assert page.is_visible("#painter")  # several ship
+    assert page.is_visible("#painter")
     page.focus("#brush")
     for _ in range(8):
         page.keyboard.press("ArrowRight")
