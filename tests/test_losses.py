@@ -83,6 +83,17 @@ def test_colours_drift_beyond_the_margin_and_over_squares_alone():
     assert losses.drift_loss(photo, poppies, 16, 0.25).item() == pytest.approx(0.75 / 12)
 
 
+def test_flecks_are_chroma_that_moves_and_no_darker_strokes():
+    photo = torch.zeros(1, 3, 32, 32)
+    strokes = torch.tensor([1.0, -1.0]).repeat_interleave(4).repeat(4).expand(1, 3, 32, 32)
+    assert losses.chroma_loss(photo, strokes, 4, 0.25).item() == 0.0
+    assert losses.chroma_loss(photo, photo + 0.9, 4, 0.0).item() == pytest.approx(0.0, abs=1e-6)
+    fleck = photo.clone()
+    fleck[:, 2, :4, :4] = -0.9  # yellow: blue is 0.6 below, red and green 0.3 above the mean
+    assert losses.chroma_loss(photo, fleck, 4, 0.25).item() == pytest.approx(0.45 / (3 * 64))
+    assert losses.chroma_loss(photo, fleck, 16, 0.25).item() == 0.0
+
+
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_gradients_point_the_right_way(kind):
     fake = torch.zeros(1, 1, 2, 2, requires_grad=True)

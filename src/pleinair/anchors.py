@@ -40,6 +40,10 @@ def held(
         drift = losses.drift_loss(photo, fake, recipe.drift_pool, recipe.drift_margin)
         found["drift"] = drift.detach()
         total = total + recipe.drift_weight * drift
+    if recipe.chroma_weight > 0:
+        chroma = losses.chroma_loss(photo, fake, recipe.chroma_pool, recipe.chroma_margin)
+        found["chroma"] = chroma.detach()
+        total = total + recipe.chroma_weight * chroma
     if session.teacher is not None:
         with torch.no_grad():
             wanted = session.teacher(photo)

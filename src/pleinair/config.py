@@ -235,6 +235,9 @@ class Recipe:
     drift_weight: float = 0.0  # of colours that move further than `drift_margin`
     drift_margin: float = 0.25  # in units of [-1, 1]: so far, a palette may differ
     drift_pool: int = 16  # pixels of the squares whose mean colours are compared
+    chroma_weight: float = 0.0  # of chroma that moves further than `chroma_margin`: coloured flecks
+    chroma_margin: float = 0.25  # in units of [-1, 1]
+    chroma_pool: int = 4  # pixels of the squares whose mean chroma is compared
     teacher_weight: float = 0.0  # of the difference to what a teacher paints, pixel by pixel
     teacher_feature_weight: float = 0.0  # of the same, seen by the discriminators' eye
     identity_weight: float = 5.0  # at 0 the identity pass is not computed

@@ -101,6 +101,16 @@ def drift_loss(photo: Tensor, painting: Tensor, pool: int, margin: float) -> Ten
     return F.relu(moved.abs() - margin).mean()
 
 
+def chroma_loss(photo: Tensor, painting: Tensor, pool: int, margin: float) -> Tensor:
+    """`drift_loss` of chroma: of what is left of a colour without the mean of its channels.
+
+    NCHW in [-1, 1]. Strokes may be darker and lighter than the photo as they like; in small squares
+    this holds back yellow and red flecks where the photo has no such colour.
+    """
+    moved = painting - photo
+    return drift_loss(moved.mean(dim=1, keepdim=True), moved, pool, margin)
+
+
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
     """E[|grad D(x)|^2] / 2 over pictures, D(x) being the mean of a picture's logits.
 
