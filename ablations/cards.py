@@ -117,7 +117,9 @@ def _distance(found: Mapping[str, Any], key: str, form: str) -> str:
     if key == "kid":
         low, high = found["kid_interval"]
         return f"{value} ({low:{form}} to {high:{form}})"
-    return f"{value} ± {found['frechet_error']:{form}}" if key == "frechet" else value
+    if key == "frechet" and found["frechet_error"] is not None:  # of too few it is not known
+        return f"{value} ± {found['frechet_error']:{form}}"
+    return value
 
 
 def _measure(found: Mapping[str, Any]) -> str:

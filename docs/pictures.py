@@ -118,6 +118,17 @@ def painters(painter: Painter, at: Places) -> Image.Image:
     return _column(rows)
 
 
+def london(painter: Painter, at: Places) -> Image.Image:
+    """Parts of photos, of what the default painter makes of them, and of the same in the fog."""
+    foggy = Painter.load("london")
+    rows = []
+    for name, x, y in (("picosdeeuropa", 0.5, 0.6), ("aitzgorri", 0.62, 0.5), ("sunset", 0.5, 0.4)):
+        photo = _photo(at.wallpapers, name, 1024)
+        pictures = [photo, painter.paint(photo), foggy.paint(photo)]
+        rows.append(_row([_part(one, x, y, 480, 300) for one in pictures]))
+    return _column(rows)
+
+
 def way_back(_painter: Painter, at: Places) -> Image.Image:
     """Paintings by Monet, and the photographs that painter photo makes of them."""
     photo = Painter.load("photo")
@@ -135,6 +146,7 @@ PICTURES: dict[str, Callable[[Painter, Places], Image.Image]] = {
     "large": large,
     "doctor": doctors,
     "painters": painters,
+    "london": london,
     "photo": way_back,
 }
 

@@ -57,6 +57,14 @@ def test_a_card_says_what_a_painter_is_and_how_to_make_it_again(shelf):
     )
 
 
+def test_a_frechet_distance_of_few_pictures_has_no_error(shelf):
+    few = row("paintings, halved")
+    for score in few["scores"].values():
+        score["frechet_error"] = None
+    cards.write("tiny", json.dumps({"rows": [few, row("tiny")]}), {})
+    assert "| 0.0200 (0.0100 to 0.0300) | 100.0 | 100.0 |" in (shelf / "tiny.md").read_text()
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in cards.FOLDER.glob("*.onnx")))
 def test_the_card_of_a_shipped_painter_says_how_to_make_it(name):
     assert cards.facts(name) in (cards.FOLDER / f"{name}.md").read_text(encoding="utf-8")

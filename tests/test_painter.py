@@ -341,7 +341,7 @@ def test_a_bad_photo_is_an_image_error():
 # --- the painter that ships -------------------------------------------------------------------
 
 
-SHIPPED = ["monet", "monet-small", "photo"]
+SHIPPED = ["monet", "london", "monet-small", "photo"]
 
 
 @pytest.fixture(scope="module", params=SHIPPED)

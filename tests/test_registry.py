@@ -547,7 +547,13 @@ def test_a_server_shows_what_is_here_and_fetches_nothing(host):
     assert [one.name for one in Shelf().titles()] == hub.names()
     assert host.asked == []
     hub.find("mine")
-    assert [one.name for one in Shelf().titles()] == ["monet", "mine", "monet-small", "photo"]
+    assert [one.name for one in Shelf().titles()] == [
+        "monet",
+        "london",
+        "mine",
+        "monet-small",
+        "photo",
+    ]
     with pytest.raises(PainterError, match="is unknown"):
         Shelf().find("style_monet")
     assert len(host.asked) == 1

@@ -15,7 +15,7 @@ from pleinair import files, huggingface, identify, places, registry, stock
 from pleinair.download import Progress, silent
 from pleinair.errors import OutputError, PainterError
 from pleinair.registry import Entry
-from pleinair.settings import HUB, WEIGHT_SUFFIXES
+from pleinair.settings import HUB, PAINT, WEIGHT_SUFFIXES
 from pleinair.stock import Told
 
 Removed = Literal["entry", "file", "nothing"]
@@ -25,8 +25,9 @@ _log = logging.getLogger(__name__)
 
 
 def names() -> list[str]:
-    """Names of the painters that ship."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.onnx"))
+    """Names of the painters that ship: the default one first, then by name."""
+    found = sorted(path.stem for path in _SHIPPED.glob("*.onnx"))
+    return sorted(found, key=lambda name: name != PAINT.painter)
 
 
 def at_hand() -> dict[str, Path]:

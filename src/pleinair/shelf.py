@@ -176,7 +176,8 @@ class Shelf:
 
     def _first(self, titles: dict[str, Title]) -> str:
         mine = [n for n, one in titles.items() if one.path and one.path.parent == self._folder]
-        return min(mine or titles, default="")
+        usual = [name for name in titles if name == PAINT.painter]
+        return min(mine or usual or titles, default="")
 
     def _title(self, path: Path) -> Title | None:
         mark = mark_of(path)
