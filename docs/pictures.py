@@ -108,25 +108,15 @@ def doctors(painter: Painter, _at: Places) -> Image.Image:
 
 
 def painters(painter: Painter, at: Places) -> Image.Image:
-    """Parts of a photo and of what the sizes of a painter make of them, at 100%."""
-    small = Painter.load("monet-small")
-    rows = []
-    for name, x, y in (("aitzgorri", 0.62, 0.5), ("sunset", 0.78, 0.7), ("life", 0.4, 0.5)):
-        photo = _photo(at.wallpapers, name, 1024)
-        pictures = [photo, small.paint(photo), painter.paint(photo)]
-        rows.append(_row([_part(one, x, y, 480, 300) for one in pictures]))
-    return _column(rows)
+    """What the sizes of a painter make of photos, the small one first."""
+    parts = [("aitzgorri", 0.62, 0.5), ("sunset", 0.78, 0.7), ("life", 0.4, 0.5)]
+    return _side_by_side([Painter.load("monet-small"), painter], at, parts)
 
 
 def london(painter: Painter, at: Places) -> Image.Image:
-    """Parts of photos, of what the default painter makes of them, and of the same in the fog."""
-    foggy = Painter.load("london")
-    rows = []
-    for name, x, y in (("picosdeeuropa", 0.5, 0.6), ("aitzgorri", 0.62, 0.5), ("sunset", 0.5, 0.4)):
-        photo = _photo(at.wallpapers, name, 1024)
-        pictures = [photo, painter.paint(photo), foggy.paint(photo)]
-        rows.append(_row([_part(one, x, y, 480, 300) for one in pictures]))
-    return _column(rows)
+    """What the default painter makes of photos, and the same in the fog."""
+    parts = [("picosdeeuropa", 0.5, 0.6), ("aitzgorri", 0.62, 0.5), ("sunset", 0.5, 0.4)]
+    return _side_by_side([painter, Painter.load("london")], at, parts)
 
 
 def way_back(_painter: Painter, at: Places) -> Image.Image:
@@ -149,6 +139,18 @@ PICTURES: dict[str, Callable[[Painter, Places], Image.Image]] = {
     "london": london,
     "photo": way_back,
 }
+
+
+def _side_by_side(
+    them: list[Painter], at: Places, parts: list[tuple[str, float, float]]
+) -> Image.Image:
+    """Parts of photos, by name and place, and of what painters make of them, at 100%."""
+    rows = []
+    for name, x, y in parts:
+        photo = _photo(at.wallpapers, name, 1024)
+        pictures = [photo, *(one.paint(photo) for one in them)]
+        rows.append(_row([_part(one, x, y, 480, 300) for one in pictures]))
+    return _column(rows)
 
 
 def _photo(wallpapers: Path, name: str, longest: int) -> Image.Image:

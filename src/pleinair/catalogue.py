@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pleinair import converting, files, hub, nameplate, stock
 from pleinair.errors import PainterError
 from pleinair.registry import Entry, plain
-from pleinair.settings import PAINT
 
 Where = Literal["shipped", "added", "fetched", "to fetch", "file"]
 
@@ -43,18 +42,13 @@ class Known:
 
 
 def listed() -> list[Listed]:
-    """Every painter that has a name or was fetched: those at hand and the default first.
-
-    Raises PainterError.
-    """
+    """Every painter that has a name or was fetched: those at hand first. Raises PainterError."""
     here = hub.at_hand()
-    found = [_shipped(name, here[name]) for name in hub.names()]
-    found += [_of(entry) for entry in hub.entries().values()]
-    found += [replace(_of(entry), name=entry.url) for entry in hub.by_address()]
-    order = ("shipped", "added", "fetched", "to fetch")
-    return sorted(
-        found, key=lambda one: (order.index(one.where), one.name != PAINT.painter, one.name)
-    )
+    shipped = [_shipped(name, here[name]) for name in hub.names()]
+    others = [_of(entry) for entry in hub.entries().values()]
+    others += [replace(_of(entry), name=entry.url) for entry in hub.by_address()]
+    order = ("added", "fetched", "to fetch")
+    return shipped + sorted(others, key=lambda one: (order.index(one.where), one.name))
 
 
 def known(name_or_file: str) -> Known:

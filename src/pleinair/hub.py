@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 def names() -> list[str]:
     """Names of the painters that ship: the default one first, then by name."""
-    found = sorted(path.stem for path in _SHIPPED.glob("*.onnx"))
-    return sorted(found, key=lambda name: name != PAINT.painter)
+    found = [path.stem for path in _SHIPPED.glob("*.onnx")]
+    return sorted(found, key=lambda name: (name != PAINT.painter, name))
 
 
 def at_hand() -> dict[str, Path]:

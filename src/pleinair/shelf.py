@@ -176,7 +176,7 @@ class Shelf:
 
     def _first(self, titles: dict[str, Title]) -> str:
         mine = [n for n, one in titles.items() if one.path and one.path.parent == self._folder]
-        usual = [name for name in titles if name == PAINT.painter]
+        usual = titles.keys() & {PAINT.painter}
         return min(mine or usual or titles, default="")
 
     def _title(self, path: Path) -> Title | None:
