@@ -94,6 +94,20 @@ def test_flecks_are_chroma_that_moves_and_no_darker_strokes():
     assert losses.chroma_loss(photo, fleck, 16, 0.25).item() == 0.0
 
 
+def test_a_lattice_is_what_all_squares_have_in_common_and_strokes_are_not():
+    level = torch.linspace(-0.5, 0.5, 98)
+    smooth = (level + level[:, None]).expand(1, 3, 98, 98)
+    assert losses.lattice_loss(smooth).item() == pytest.approx(0.0, abs=1e-6)
+    for period, tile in ((2, [1.0, -1.0]), (4, [1.0, 1.0, -1.0, -1.0])):
+        pattern = 0.1 * torch.tensor(tile).repeat(98 // period + 1)[:98]
+        for lattice in (pattern, pattern[:, None]):
+            found = losses.lattice_loss(smooth + lattice).item()
+            assert found == pytest.approx(0.1, rel=1e-4)
+    generator = torch.Generator().manual_seed(0)
+    strokes = 0.1 * torch.randn(1, 3, 98, 98, generator=generator)
+    assert losses.lattice_loss(strokes).item() < 0.1 / 20  # 23 by 23 squares
+
+
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_gradients_point_the_right_way(kind):
     fake = torch.zeros(1, 1, 2, 2, requires_grad=True)

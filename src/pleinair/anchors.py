@@ -44,6 +44,10 @@ def held(
         chroma = losses.chroma_loss(photo, fake, recipe.chroma_pool, recipe.chroma_margin)
         found["chroma"] = chroma.detach()
         total = total + recipe.chroma_weight * chroma
+    if recipe.lattice_weight > 0:
+        lattice = losses.lattice_loss(fake)
+        found["lattice"] = lattice.detach()
+        total = total + recipe.lattice_weight * lattice
     if session.teacher is not None:
         with torch.no_grad():
             wanted = session.teacher(photo)

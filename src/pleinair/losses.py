@@ -71,11 +71,29 @@ def ripple_loss(smooth: Tensor) -> Tensor:
     over 4 pixels in each direction, takes periods of 2 and 4 pixels out entirely and leaves a
     linear gradient as it is; the border of 3 pixels is left out.
     """
-    row = smooth.new_tensor([1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0]) / 16.0
-    channels = smooth.shape[1]
+    return _ripples(smooth).abs().mean()
+
+
+def lattice_loss(painting: Tensor) -> Tensor:
+    """The mean level of what is the same in all squares of 4x4 pixels: a lattice, and no stroke.
+
+    painting: (N, C, H, W), sides at least 10, whose grid of squares begins at its first pixel as a
+    generator's does. What is left of `ripple_loss`'s difference when places of one phase are
+    averaged, channel by channel: `metrics.lattice_levels` as a loss. Strokes, as strong as they
+    like, fall on all phases, and of h by w squares leave 1/sqrt(hw) of their deviation.
+    """
+    rest = _ripples(painting)
+    rows, columns = (side // 4 for side in rest.shape[2:])
+    squares = rest[..., : 4 * rows, : 4 * columns].unflatten(3, (-1, 4)).unflatten(2, (-1, 4))
+    return squares.mean(dim=(2, 4)).abs().mean()
+
+
+def _ripples(x: Tensor) -> Tensor:
+    """What the blur of `ripple_loss` takes away; a border of 3 pixels is left out."""
+    row = x.new_tensor([1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0]) / 16.0
+    channels = x.shape[1]
     kernel = torch.outer(row, row).expand(channels, 1, 7, 7)
-    blurred = F.conv2d(smooth, kernel, groups=channels)
-    return F.l1_loss(smooth[..., 3:-3, 3:-3], blurred)
+    return x[..., 3:-3, 3:-3] - F.conv2d(x, kernel, groups=channels)
 
 
 def content_loss(seen: Sequence[Tensor], shown: Sequence[Tensor]) -> Tensor:
