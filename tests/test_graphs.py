@@ -23,7 +23,6 @@ SPECS = [
     LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1, keeps="colours"),
     LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1, doubling="shuffle"),
     LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1, low_pass=True),
-    LightSpec(channels=8, half_channels=4, detail_channels=4, blocks=1, half_low_pass=True),
     UNetSpec(channels=4, depth=5),
     UNetSpec(channels=4, depth=5, order="pix2pix", slope=0.2, norm_epsilon=1e-5),
     ResNetSpec(channels=4, blocks=2),

@@ -71,7 +71,6 @@ def test_the_grid_that_looks_at_the_fewest_pixels_is_taken():
         LightSpec(blocks=2, keeps="half"),
         LightSpec(blocks=2, keeps="colours"),
         LightSpec(blocks=2, keeps="half", low_pass=True),
-        LightSpec(blocks=2, keeps="half", low_pass=True, half_low_pass=True),
         LightSpec(),
         ResNetSpec(channels=4, blocks=2),
         ResNetSpec(channels=2),

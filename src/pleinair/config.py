@@ -65,7 +65,6 @@ class LightSpec:
     keeps: Keeps = "detail"
     doubling: Doubling = "bilinear"  # to full size; shuffle: squares of 2x2 pixels, each its own
     low_pass: bool = False  # periods of 2 pixels are taken out of what is painted
-    half_low_pass: bool = False  # periods of 4 pixels are taken out of what comes up from 1/4
 
 
 @dataclass(frozen=True)

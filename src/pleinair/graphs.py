@@ -197,8 +197,6 @@ def _light(graph: _Graph, spec: LightSpec) -> None:
         change = normed(conv(y, f"{block}.first", wide, wide, bias=False), f"{block}.norm")
         y = graph.node("Add", y, conv(change, f"{block}.second", wide, wide))
     y = graph.node("Relu", conv(_doubled(graph, y), "half_out", wide, half))
-    if spec.half_low_pass:
-        y = _low_passed(graph, y, half, "edge")
     if spec.keeps != "colours":
         y = graph.node("Add", y, at_half)
     if spec.doubling == "shuffle":
@@ -215,7 +213,8 @@ def _light(graph: _Graph, spec: LightSpec) -> None:
     y = conv(y, "full_out", full, 3)
     y = graph.node("Add", y, conv(base, "photo_out", 3, 3, bias=False))
     if spec.low_pass:
-        y = _low_passed(graph, y, 3, "reflect")
+        kernel = graph.constant("low_pass", _blur(LOW_PASS, 3))
+        y = graph.node("Conv", graph.padded(y, 3, "reflect"), kernel, **_window(7, 0, 1), group=3)
     low = graph.constant("least", np.array(-1.0, np.float32))
     graph.node("Clip", y, low, graph.constant("most", np.array(1.0, np.float32)))
 
@@ -296,12 +295,6 @@ def _blurred_up(graph: _Graph, x: str, channels: int) -> str:
     kernel = graph.constant(f"blur{channels}", 4.0 * _blur(DOUBLING_BLUR, channels))
     more = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [3] * 4, "group": channels}
     return graph.node("ConvTranspose", graph.padded(x, 1, "edge"), kernel, **more)
-
-
-def _low_passed(graph: _Graph, x: str, channels: int, pad: str) -> str:
-    kernel = graph.constant(f"low_pass{channels}", _blur(LOW_PASS, channels))
-    x = graph.padded(x, 3, pad)
-    return graph.node("Conv", x, kernel, **_window(7, 0, 1), group=channels)
 
 
 def _blur(row: tuple[float, ...], channels: int) -> NDArray[np.float32]:

@@ -98,10 +98,9 @@ def _layers(spec: PainterSpec) -> list[tuple[str, int]]:
         case LightSpec():
             # Unshuffling is a layer of stride 2 that looks at its own four pixels.
             down = [("down", 2), ("conv", 3), ("down", 2), ("conv", 3)]
-            trunk = [("conv", 3)] * (2 * spec.blocks)
-            half = [("double", 2), ("conv", 3), *[("conv", 7)] * spec.half_low_pass, ("conv", 3)]
-            full = [("double", 2), ("conv", 3), ("conv", 3), *[("conv", 7)] * spec.low_pass]
-            return down + trunk + half + full
+            up = [("double", 2), ("conv", 3), ("conv", 3), ("double", 2), ("conv", 3), ("conv", 3)]
+            last = [("conv", 7)] if spec.low_pass else []
+            return down + [("conv", 3)] * (2 * spec.blocks) + up + last
         case ResNetSpec():
             halving = [("conv", 3), ("down", 3)] if spec.blur_down else [("down", 3)]
             doubling = [("transposed", 4), ("conv", 3)] if spec.blur_up else [("transposed", 3)]

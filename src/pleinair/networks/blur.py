@@ -60,16 +60,16 @@ def _kernel(row: tuple[float, ...]) -> Tensor:
     return torch.outer(line, line)
 
 
-def low_pass(x: Tensor, pad: Literal["replicate", "reflect"] = "reflect") -> Tensor:
-    """Pictures or maps (N, C, H, W) without what has a period of 2 pixels along a side.
+def low_pass(x: Tensor) -> Tensor:
+    """Pictures (N, C, H, W) without what has a period of 2 pixels along a side.
 
     An eye that begins with every other pixel takes such a pattern, too faint to see, for what it is
     not; a generator finds out, and paints it in place of strokes. Of the frequency f in cycles a
-    pixel 1 - sin(pi f)^6 is left: nothing at 1/2, 0.88 at 1/4, and a colour as it is. pad: what
-    lies beyond the edges; what they reflect needs sides of 4 pixels or more.
+    pixel 1 - sin(pi f)^6 is left: nothing at 1/2, 0.88 at 1/4, and a colour as it is. What lies
+    beyond the edges is what they reflect; sides are 4 pixels or more.
     """
     row = x.new_tensor(LOW_PASS) / sum(LOW_PASS)
     channels = x.shape[1]
-    x = F.pad(x, (3, 3, 3, 3), mode=pad)
+    x = F.pad(x, (3, 3, 3, 3), mode="reflect")
     x = F.conv2d(x, row.expand(channels, 1, 1, 7), groups=channels)
     return F.conv2d(x, row[:, None].expand(channels, 1, 7, 1), groups=channels)

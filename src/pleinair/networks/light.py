@@ -49,7 +49,6 @@ class Light(nn.Module):
         super().__init__()
         half, full = spec.half_channels, spec.detail_channels
         self.keeps, self.doubling, self.low_pass = spec.keeps, spec.doubling, spec.low_pass
-        self.half_low_pass = spec.half_low_pass
         self.half_in = _conv(3 * 4, half)
         self.quarter_in = _conv(half * 4, spec.channels, bias=False)
         self.quarter_norm = InstanceNorm(spec.channels, affine=True)
@@ -87,8 +86,6 @@ class Light(nn.Module):
         half, y = self._down(x)
         y = self.blocks(y)  # (N, channels, H/4, W/4)
         y = F.relu(self.half_out(_double(y)))
-        if self.half_low_pass:  # what alternates here has a period of 4 pixels in the painting
-            y = low_pass(y, "replicate")  # the smallest photo has 2 to a side here: none to reflect
         if self.keeps != "colours":
             y = y + half
         y = F.relu(self.half_detail(y))
