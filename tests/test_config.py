@@ -79,7 +79,6 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ),
         ("weave_weight = -1", "weights, cycle_noise and margins must not be negative"),
         ("crop = 28\nweave_weight = 1", "asks for a crop of 32 pixels or more, not 28"),
-        ("decay_from = 1\nweave_weight = 1", "rises as the rates fall: decay_from must be less"),
         ("candidates = 0", "candidates, accumulate"),
         ('base = "paper"\ncandidates = 2', "candidates ask for a discriminator of kind"),
         ('base = "paper"\ncontent_weight = 1', "content_weight asks for a discriminator of kind"),

@@ -11,7 +11,6 @@ from pleinair.schedules import (
     identity_weight,
     rate_factor,
     warmup_factor,
-    weave_weight,
 )
 
 
@@ -48,12 +47,6 @@ def test_the_cycle_weight_falls_with_the_rate():
     ends = [cycle_weight(p, recipe) for p in (0.0, recipe.decay_from, 1.0)]
     assert ends == [recipe.cycle_weight, recipe.cycle_weight, recipe.cycle_end_weight]
     assert cycle_weight(0.9, RECIPES["lab"]) == 10.0
-
-
-def test_the_weight_against_weaves_rises_as_the_rate_falls():
-    recipe = dataclasses.replace(RECIPES["swift"], weave_weight=2.0)
-    assert recipe.decay_from == 0.5
-    assert [weave_weight(p, recipe) for p in (0.0, 0.5, 0.75, 1.0)] == [0.0, 0.0, 1.0, 2.0]
 
 
 def test_the_moving_average_forgets_the_start():

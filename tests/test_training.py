@@ -570,7 +570,7 @@ def test_a_painting_is_held_to_its_photo(direction, name, most):
     session = Session.start(recipe, 0, torch.device("cpu"))
     with torch.no_grad():
         session.networks.painting_generator.full_out.weight.normal_(0.0, 0.3)
-    found = [float(train_step(session, *batches(recipe), 0.75)[name]) for _ in range(120)]
+    found = [float(train_step(session, *batches(recipe), 0.0)[name]) for _ in range(120)]
     assert sum(found[-10:]) < most * sum(found[:10])
 
 

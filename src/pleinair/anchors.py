@@ -10,18 +10,11 @@ from pleinair import losses
 from pleinair.chance import Chance, random_gradient
 from pleinair.config import FeatureSpec, Recipe
 from pleinair.networks import Seen
-from pleinair.schedules import weave_weight
 from pleinair.session import Losses, Session
 
 
 def held(
-    session: Session,
-    photo: Tensor,
-    fake: Tensor,
-    seen: Seen,
-    progress: float,
-    chance: Chance,
-    found: Losses,
+    session: Session, photo: Tensor, fake: Tensor, seen: Seen, chance: Chance, found: Losses
 ) -> Tensor:
     """The weighted sum of them, each told in `found` as it is before its weight.
 
@@ -58,7 +51,7 @@ def held(
     if recipe.weave_weight > 0:
         weave = losses.weave_loss(fake)
         found["weave"] = weave.detach()
-        total = total + weave_weight(progress, recipe) * weave
+        total = total + recipe.weave_weight * weave
     if session.teacher is not None:
         with torch.no_grad():
             wanted = session.teacher(photo)

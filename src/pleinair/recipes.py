@@ -188,9 +188,6 @@ def _validated(recipe: Recipe) -> Recipe:
         f"weave_weight asks for a crop of 32 pixels or more, not {r.crop}": (
             r.weave_weight > 0 and r.crop < 32
         ),
-        "weave_weight rises as the rates fall: decay_from must be less than 1": (
-            r.weave_weight > 0 and r.decay_from == 1.0
-        ),
         "pool_size, warmup_steps and rate_warmup_steps must not be negative": min(counts) < 0,
         "rates must be positive": min(r.generator_rate, r.discriminator_rate) <= 0,
         "weights, cycle_noise and margins must not be negative": min(weights) < 0,

@@ -47,15 +47,6 @@ def cycle_weight(progress: float, recipe: Recipe) -> float:
     return recipe.cycle_end_weight + kept * (recipe.cycle_weight - recipe.cycle_end_weight)
 
 
-def weave_weight(progress: float, recipe: Recipe) -> float:
-    """Weight of the loss against weaves at `progress` in [0, 1]: it rises as the rates fall.
-
-    A young generator learns strokes by way of weaves, and one that may not paint them at all is
-    found out by its discriminators for the rest of the run.
-    """
-    return recipe.weave_weight * (1.0 - rate_factor(progress, recipe))
-
-
 def ema_decay(step: int, recipe: Recipe) -> float:
     """Decay of the moving average at a step: short at first, so that it forgets the start."""
     return min(recipe.ema_decay, (1 + step) / (10 + step))

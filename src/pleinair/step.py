@@ -165,7 +165,7 @@ def _both_ways(
     found["photo_generator"] = (photo_loss + weighted_cycle).detach()
     found["cycle"] = cycle.detach()
     total = painting_loss + photo_loss + weighted_cycle
-    total = total + anchors.held(session, photo, fake_painting, seen[0], progress, chance, found)
+    total = total + anchors.held(session, photo, fake_painting, seen[0], chance, found)
     return total + anchors.ripple(rippled, recipe, chance, found), fakes, seen
 
 
@@ -173,7 +173,7 @@ def _one_way(
     session: Session,
     photo: Tensor,
     painting: Tensor,
-    progress: float,
+    _progress: float,
     chance: Chance,
     found: Losses,
 ) -> tuple[Tensor, list[Tensor], list[Seen]]:
@@ -198,7 +198,7 @@ def _one_way(
             nce = 0.5 * (nce + other)
         found["nce"] = nce.detach()
         total = total + recipe.nce_weight * nce
-    total = total + anchors.held(session, photo, fake, seen[0], progress, chance, found)
+    total = total + anchors.held(session, photo, fake, seen[0], chance, found)
     found["painting_generator"] = total.detach()
     return total + anchors.ripple(rippled, recipe, chance, found), [fake], seen
 
