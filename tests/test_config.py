@@ -77,8 +77,6 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
             "crop = 8\ndrift_pool = 8\nlattice_weight = 1",
             "asks for a crop of 12 pixels or more, not 8",
         ),
-        ("weave_weight = -1", "weights, cycle_noise and margins must not be negative"),
-        ("crop = 28\nweave_weight = 1", "asks for a crop of 32 pixels or more, not 28"),
         ("candidates = 0", "candidates, accumulate"),
         ('base = "paper"\ncandidates = 2', "candidates ask for a discriminator of kind"),
         ('base = "paper"\ncontent_weight = 1', "content_weight asks for a discriminator of kind"),

@@ -108,36 +108,6 @@ def test_a_lattice_is_what_all_squares_have_in_common_and_strokes_are_not():
     assert losses.lattice_loss(strokes).item() < 0.1 / 20  # 23 by 23 squares
 
 
-def test_a_weave_is_a_frequency_that_stands_out_and_strokes_are_not():
-    generator = torch.Generator().manual_seed(0)
-    strokes = 0.1 * torch.randn(2, 3, 96, 96, generator=generator)
-    level = torch.linspace(-0.5, 0.5, 96)
-    assert losses.weave_loss(strokes).item() < 0.02
-    assert losses.weave_loss(strokes + level + level[:, None]).item() < 0.02
-    assert losses.weave_loss(torch.zeros(1, 3, 32, 32)).item() == 0.0
-    place = torch.arange(96.0)
-    for rows, columns in ((0.3, 0.12), (-0.12, 0.36), (0.25, 0.0), (0.0, 0.5)):
-        wave = torch.cos(2 * math.pi * (rows * place[:, None] + columns * place))
-        faint = strokes + 0.03 * wave
-        strong = strokes + 0.06 * wave
-        assert 0.03 < losses.weave_loss(faint).item() < losses.weave_loss(strong).item()
-    # What is broader than this is strokes.
-    broad = torch.cos(2 * math.pi * 0.1 * place).expand(1, 3, 96, 96)
-    assert losses.weave_loss(strokes + 0.06 * broad).item() < 0.02
-
-
-def test_a_weave_is_less_by_less_of_its_frequency_alone():
-    generator = torch.Generator().manual_seed(0)
-    place = torch.arange(96.0)
-    wave = 0.06 * torch.cos(2 * math.pi * (0.3 * place[:, None] + 0.12 * place))
-    painting = 0.1 * torch.randn(1, 3, 96, 96, generator=generator) + wave
-    painting.requires_grad_()
-    losses.weave_loss(painting).backward()
-    found = painting.grad.mean(dim=(0, 1))
-    assert torch.isfinite(found).all()
-    assert float((found * wave).sum() / (found.norm() * wave.norm())) > 0.5
-
-
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_gradients_point_the_right_way(kind):
     fake = torch.zeros(1, 1, 2, 2, requires_grad=True)

@@ -556,12 +556,8 @@ def test_a_run_draws_as_many_candidates_as_its_recipe_says(plan):
 
 
 @pytest.mark.parametrize("direction", ["both", "painting"])
-@pytest.mark.parametrize(
-    ("name", "most"),
-    # Of crops as small as these a spectrum is one window's, where much stands out by chance.
-    [("content", 0.7), ("drift", 0.7), ("chroma", 0.7), ("lattice", 0.7), ("weave", 0.85)],
-)
-def test_a_painting_is_held_to_its_photo(direction, name, most):
+@pytest.mark.parametrize("name", ["content", "drift", "chroma", "lattice"])
+def test_a_painting_is_held_to_its_photo(direction, name):
     weights = {"content_weight": 0.0, "drift_weight": 0.0, f"{name}_weight": 100.0}
     weights |= {"drift_margin": 0.0, "chroma_margin": 0.0, "discriminator_shift": 0}
     weights |= {"warmup_steps": 0}
@@ -571,7 +567,7 @@ def test_a_painting_is_held_to_its_photo(direction, name, most):
     with torch.no_grad():
         session.networks.painting_generator.full_out.weight.normal_(0.0, 0.3)
     found = [float(train_step(session, *batches(recipe), 0.0)[name]) for _ in range(120)]
-    assert sum(found[-10:]) < most * sum(found[:10])
+    assert sum(found[-10:]) < 0.7 * sum(found[:10])
 
 
 def test_a_loss_that_is_no_number_stops_the_run(plan, monkeypatch):

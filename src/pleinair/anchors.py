@@ -48,10 +48,6 @@ def held(
         lattice = losses.lattice_loss(fake)
         found["lattice"] = lattice.detach()
         total = total + recipe.lattice_weight * lattice
-    if recipe.weave_weight > 0:
-        weave = losses.weave_loss(fake)
-        found["weave"] = weave.detach()
-        total = total + recipe.weave_weight * weave
     if session.teacher is not None:
         with torch.no_grad():
             wanted = session.teacher(photo)

@@ -232,7 +232,6 @@ class Recipe:
     cycle_noise: float = 0.0  # standard deviation, in units of [-1, 1]
     ripple_weight: float = 0.0  # of what a painter makes of a perfectly smooth gradient
     lattice_weight: float = 0.0  # of what all squares of 4x4 pixels of a painting have in common
-    weave_weight: float = 0.0  # of frequencies that stand out of a painting's spectrum
     content_weight: float = 0.0  # of what of the scene is lost, seen by the discriminators' eye
     drift_weight: float = 0.0  # of colours that move further than `drift_margin`
     drift_margin: float = 0.25  # in units of [-1, 1]: so far, a palette may differ

@@ -84,36 +84,8 @@ def lattice_loss(painting: Tensor) -> Tensor:
     """
     rest = _ripples(painting)
     rows, columns = (side // 4 for side in rest.shape[2:])
-    squares = rest[..., : 4 * rows, : 4 * columns].reshape(-1, rows, 4, columns, 4)
-    return squares.mean(dim=(1, 3)).abs().mean()
-
-
-def weave_loss(painting: Tensor) -> Tensor:
-    """How far single frequencies stand out of a painting's spectrum: a weave, of any period.
-
-    painting: (N, C, H, W), sides at least 32. The power of luma in tapered windows of 32x32 pixels
-    that overlap by half is averaged (Welch 1967); each frequency is compared with the geometric
-    mean of those around it, and E[max(0, ratio - 1.5)] taken of all of 1/6 of a cycle a pixel and
-    more. Strokes have many widths and directions: of white noise nothing stands out but by chance.
-    """
-    size = 32
-    luma = painting.float().mean(dim=1)
-    windows: Tensor = luma.unfold(1, size, size // 2).unfold(2, size, size // 2).flatten(0, 2)
-    taper = torch.hann_window(size + 2, periodic=False, device=luma.device)[1:-1]
-    windows = (windows - windows.mean(dim=(1, 2), keepdim=True)) * torch.outer(taper, taper)
-    power = torch.fft.fft2(windows).abs().square().mean(dim=0)
-    # What is a millionth of the mean is nothing to see, and of nothing there is no logarithm.
-    log = (power + 1e-6 * power.detach().mean()).clamp(min=1e-12).log()
-    # A taper spreads one frequency over two to each side: those are no neighbours yet.
-    ring = log.new_ones(1, 1, 9, 9)
-    ring[..., 2:-2, 2:-2] = 0.0
-    # Nor is it a way out to raise the neighbours, which would take nothing but a little grit.
-    beside = F.pad(log.detach()[None, None], (4, 4, 4, 4), mode="circular")
-    around = F.conv2d(beside, ring / ring.sum())
-    ratio = (log - around[0, 0]).exp()
-    cycles = torch.fft.fftfreq(size, device=luma.device)
-    fine = torch.hypot(cycles[:, None], cycles[None, :]) >= 1 / 6
-    return F.relu(ratio - 1.5)[fine].mean()
+    squares = rest[..., : 4 * rows, : 4 * columns].unflatten(3, (-1, 4)).unflatten(2, (-1, 4))
+    return squares.mean(dim=(2, 4)).abs().mean()
 
 
 def _ripples(x: Tensor) -> Tensor:

@@ -161,7 +161,7 @@ def _validated(recipe: Recipe) -> Recipe:
         *(r.cycle_weight, r.cycle_end_weight, r.identity_weight, r.identity_end_weight),
         *(r.nce_weight, r.ripple_weight, r.r1_weight, r.cycle_noise),
         *(r.content_weight, r.drift_weight, r.drift_margin, r.chroma_weight, r.chroma_margin),
-        *(r.teacher_weight, r.teacher_feature_weight, r.lattice_weight, r.weave_weight),
+        *(r.teacher_weight, r.teacher_feature_weight, r.lattice_weight),
     )
     counts = (r.pool_size, r.warmup_steps, r.rate_warmup_steps)
     one_way = r.direction == "painting"
@@ -184,9 +184,6 @@ def _validated(recipe: Recipe) -> Recipe:
         f"chroma_pool = {r.chroma_pool} must be from 1 to crop": not 1 <= r.chroma_pool <= r.crop,
         f"lattice_weight asks for a crop of 12 pixels or more, not {r.crop}": (
             r.lattice_weight > 0 and r.crop < 12
-        ),
-        f"weave_weight asks for a crop of 32 pixels or more, not {r.crop}": (
-            r.weave_weight > 0 and r.crop < 32
         ),
         "pool_size, warmup_steps and rate_warmup_steps must not be negative": min(counts) < 0,
         "rates must be positive": min(r.generator_rate, r.discriminator_rate) <= 0,
