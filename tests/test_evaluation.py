@@ -280,6 +280,7 @@ def test_a_painter_is_scored_and_named_once(shelves, tmp_path):
         "median_change",
         "lattice_2",
         "lattice_4",
+        "weave",
         "scene_distance",
         "perceptual_change",
     }

@@ -56,6 +56,27 @@ def test_lattice_grows_with_its_strength():
     assert found[0] > 2
 
 
+def test_a_weave_is_a_frequency_of_any_period_that_stands_out():
+    noise = np.random.default_rng(0).normal(128, 12, (256, 256, 1))
+    place = np.arange(256)
+
+    def weave(levels, rows, columns):
+        wave = levels * np.cos(2 * np.pi * (rows * place[:, None] + columns * place))
+        return metrics.weave(np.repeat(noise + wave[..., None], 3, axis=2))
+
+    assert weave(0, 0, 0) < 0.01
+    assert weave(12, 0.05, 0.08) < 0.01  # broader than this is strokes
+    for rows, columns in ((0.3, 0.12), (-0.12, 0.36), (0.25, 0), (0, 0.5)):
+        assert 0.02 < weave(3, rows, columns) < 0.5 * weave(6, rows, columns)
+
+
+def test_flat_and_gradient_have_no_weave():
+    flat = np.full((64, 64, 3), 77, np.uint8)
+    ramp = np.repeat(np.linspace(40, 200, 256)[None, :, None], 256, axis=0)
+    assert metrics.weave(flat) == 0.0
+    assert metrics.weave(np.repeat(ramp, 3, axis=2)) == pytest.approx(0.0, abs=1e-3)
+
+
 def test_kernel_distance_of_one_distribution_is_nothing_and_grows_with_a_shift():
     random = np.random.default_rng(0)
     a, b = random.normal(size=(2, 400, 16))

@@ -1085,12 +1085,13 @@ def test_a_kill_during_the_write_leaves_the_checkpoint_before(folder, tmp_path, 
 @pytest.mark.parametrize(
     ("health", "accuracy", "word"),
     [
-        ((-0.6, 80, 1, 1), 0.7, "inverts"),
-        ((0.99, 1, 1, 1), 0.7, "copies"),
-        ((0.9, 20, 1, 22), 0.7, "a pattern of 4 pixels stands out 22 times"),
-        ((0.9, 20, 30, 16), 0.7, "a pattern of 2 pixels stands out 30 times"),
-        ((0.9, 20, 1, 1), 1.0, "always win"),
-        ((0.9, 20, 1, 1), 0.45, "are lost"),
+        ((-0.6, 80, 1, 1, 0), 0.7, "inverts"),
+        ((0.99, 1, 1, 1, 0), 0.7, "copies"),
+        ((0.9, 20, 1, 22, 1.4), 0.7, "a pattern of 4 pixels stands out 22 times"),
+        ((0.9, 20, 30, 16, 0), 0.7, "a pattern of 2 pixels stands out 30 times"),
+        ((0.9, 20, 3, 5, 1.4), 0.7, "a fine weave stands out (weave 1.4"),
+        ((0.9, 20, 1, 1, 0), 1.0, "always win"),
+        ((0.9, 20, 1, 1, 0), 0.45, "are lost"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(health, accuracy, word):
@@ -1101,7 +1102,7 @@ def test_what_is_wrong_is_said_in_one_line(health, accuracy, word):
 
 
 def test_nothing_is_said_when_all_is_well():
-    assert monitoring.verdicts(monitoring.Health(0.9, 20, 4, 8), 0.75) == []
+    assert monitoring.verdicts(monitoring.Health(0.9, 20, 4, 8, 0.3), 0.75) == []
 
 
 def test_history_is_rewound_to_the_checkpoint(tmp_path: Path):

@@ -26,7 +26,7 @@ from pleinair.metrics import Maps
 from pleinair.painter import Painter
 from pleinair.settings import EVALUATE
 
-PROTOCOL = 2  # raise it when squares, resizing, features or measures change
+PROTOCOL = 3  # raise it when squares, resizing, features or measures change
 Arrays = dict[str, NDArray[Any]]
 Told = Callable[[str, int, int], None]  # what, how many done, of how many
 Warn = Callable[[str], None]

@@ -81,6 +81,31 @@ def lattice_levels(pixels: Pixels, period: int = 4) -> float:
     return float(cells.mean(axis=(0, 2)).std())
 
 
+def weave(pixels: Pixels | NDArray[np.floating[Any]]) -> float:
+    """How far single frequencies stand out of a spectrum, whatever their period; 0 is not at all.
+
+    The power of luma in tapered windows of 32x32 pixels that overlap by half is averaged (Welch
+    1967) and each frequency divided by the geometric mean of those around it; of all that are at
+    least 1/6 of a cycle a pixel, what is above 1.5 is averaged. Strokes have many widths and
+    directions, a weave has one. Paintings and photographs have less than 0.1.
+    pixels: (H, W, 3) of 0 to 255, both sides at least 64.
+    """
+    size = 32
+    taper = np.hanning(size + 2)[1:-1]
+    window = taper[:, None] * taper[None, :]
+    step = size // 2
+    tiles = np.lib.stride_tricks.sliding_window_view(luma(pixels), (size, size))[::step, ::step]
+    flat = _without_plane(tiles.reshape(-1, size, size))
+    power = np.mean(np.abs(np.fft.fft2(flat * window)) ** 2, axis=0)
+    log = np.log(np.maximum(power, _ROUNDING_VARIANCE * float((window**2).sum())))
+    # The taper spreads one frequency over two to each side: those are no neighbours yet.
+    ring = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if max(abs(dy), abs(dx)) > 2]
+    around = np.mean([np.roll(log, shift, (0, 1)) for shift in ring], axis=0)
+    cycles = np.fft.fftfreq(size)
+    fine = np.hypot(cycles[:, None], cycles[None, :]) >= 1 / 6
+    return float(np.maximum(np.exp(log - around)[fine] - 1.5, 0.0).mean())
+
+
 def signs(photo: Pixels, painting: Pixels) -> dict[str, float]:
     """All of the above by name; below 64 pixels there is no spectrum to look at, and no lattice."""
     large = min(painting.shape[:2]) >= 64
@@ -89,6 +114,7 @@ def signs(photo: Pixels, painting: Pixels) -> dict[str, float]:
         "median_change": median_change(photo, painting),
         "lattice_2": lattice_ratio(painting, 2) if large else 1.0,
         "lattice_4": lattice_ratio(painting, 4) if large else 1.0,
+        "weave": weave(painting) if large else 0.0,
     }
 
 

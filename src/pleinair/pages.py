@@ -36,6 +36,8 @@ MEANINGS = {
     "lattice_2": "How far a pattern of 2 pixels stands out of its surroundings; 1 is not at all, "
     "and regular detail stands out too.",
     "lattice_4": "The same of a pattern of 4 pixels.",
+    "weave": "How far single frequencies of any period stand out of the spectrum; paintings and "
+    "photographs have less than 0.1.",
     "colours": "How far the palette is from the paintings', as a colour difference (Delta E); "
     "about 2 is the least an eye sees.",
     "directions": "Degrees by which strokes would have to turn to run as the paintings' do.",
@@ -49,6 +51,7 @@ CONTENT = {  # what became of the photos
     "median_change": "median change",
     "lattice_2": "lattice at 2",
     "lattice_4": "lattice at 4",
+    "weave": "weave",
 }
 LOOKS = {  # beside the paintings
     "colours": "colours away",
