@@ -47,15 +47,7 @@ def lattice_ratio(pixels: Pixels | NDArray[np.floating[Any]], period: int) -> fl
     a smooth gradient, whose rounding to 8 bits is a pattern of its own.
     """
     size = 64
-    gray = luma(pixels)
-    taper = np.hanning(size + 2)[1:-1]
-    window = taper[:, None] * taper[None, :]
-    steps = size // 2
-    tiles = np.lib.stride_tricks.sliding_window_view(gray, (size, size))[::steps, ::steps]
-    # A plane is taken out first: its own spectrum leaks along both axes.
-    flat = _without_plane(tiles.reshape(-1, size, size))
-    power = np.mean(np.abs(np.fft.fft2(flat * window)) ** 2, axis=0)
-    floor = _ROUNDING_VARIANCE * float((window**2).sum())
+    power, floor = _spectrum(pixels, size)
     k = size // period
     peaks = [(0, k), (k, 0), (k, k), (k, size - k)]
     return max(_peak_ratio(power, row, column, floor) for row, column in peaks)
@@ -91,13 +83,8 @@ def weave(pixels: Pixels | NDArray[np.floating[Any]]) -> float:
     pixels: (H, W, 3) of 0 to 255, both sides at least 64.
     """
     size = 32
-    taper = np.hanning(size + 2)[1:-1]
-    window = taper[:, None] * taper[None, :]
-    step = size // 2
-    tiles = np.lib.stride_tricks.sliding_window_view(luma(pixels), (size, size))[::step, ::step]
-    flat = _without_plane(tiles.reshape(-1, size, size))
-    power = np.mean(np.abs(np.fft.fft2(flat * window)) ** 2, axis=0)
-    log = np.log(np.maximum(power, _ROUNDING_VARIANCE * float((window**2).sum())))
+    power, floor = _spectrum(pixels, size)
+    log = np.log(np.maximum(power, floor))
     # The taper spreads one frequency over two to each side: those are no neighbours yet.
     ring = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if max(abs(dy), abs(dx)) > 2]
     around = np.mean([np.roll(log, shift, (0, 1)) for shift in ring], axis=0)
@@ -300,6 +287,20 @@ def _unit(x: NDArray[np.float64]) -> NDArray[np.float64]:
 def _unit_places(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     norms = np.linalg.norm(maps, axis=1, keepdims=True)
     return maps / np.where(norms > 0, norms, 1.0)
+
+
+def _spectrum(
+    pixels: Pixels | NDArray[np.floating[Any]], size: int
+) -> tuple[NDArray[np.float64], float]:
+    """Power of luma in tapered windows that overlap by half, averaged, and what rounding leaves."""
+    taper = np.hanning(size + 2)[1:-1]
+    window = taper[:, None] * taper[None, :]
+    step = size // 2
+    tiles = np.lib.stride_tricks.sliding_window_view(luma(pixels), (size, size))[::step, ::step]
+    # A plane is taken out first: its own spectrum leaks along both axes.
+    flat = _without_plane(tiles.reshape(-1, size, size))
+    power = np.mean(np.abs(np.fft.fft2(flat * window)) ** 2, axis=0)
+    return power, _ROUNDING_VARIANCE * float((window**2).sum())
 
 
 def _without_plane(tiles: NDArray[np.float64]) -> NDArray[np.float64]:

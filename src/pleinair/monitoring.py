@@ -21,7 +21,7 @@ Features = Callable[[list[Pixels]], NDArray[np.float32]]  # a row for each pictu
 
 INVERTED = 0.3  # luma correlation below which light and dark are lost
 WOVEN = {2: 10.0, 4: 15.0}  # by pixels of a pattern; photographs have 1 to 4 and 3 to 8
-WEAVE = 0.8  # of any period; paintings and photographs have less than 0.1, at 1.1 people see it
+WEAVE = 0.8  # of any period; paintings and photographs have less than 0.1; at 1.0 a mesh is seen
 
 LOSSES = (
     "painting_generator",
@@ -171,7 +171,9 @@ def verdicts(health: Health, discriminator_accuracy: float) -> list[str]:
     if woven[period] > WOVEN[period]:
         pattern = f"a pattern of {period} pixels stands out {woven[period]:.0f} times"
     elif health.weave > WEAVE:
-        pattern = f"a fine weave stands out (weave {health.weave:.1f}, of paintings 0.1)"
+        pattern = (
+            f"a fine weave stands out (weave {health.weave:.1f}, real ones have less than 0.1)"
+        )
     if pattern:
         # Scores may still fall: thumbnails, and the networks that score, do not see it.
         found.append(
