@@ -403,6 +403,31 @@ def test_a_run_can_begin_with_a_painter(plan, tmp_path):
         assert not any("spoil" in note for note in ear.notes)
 
 
+def test_a_run_can_begin_with_a_narrower_generator(plan, tmp_path):
+    first = plan(tiny("light"), "first", steps=3)
+    train(first, Ear())
+    onnx = tmp_path / "mine.onnx"
+    export(first.out, onnx)
+    narrow = tiny("light").generator
+    wider = dataclasses.replace(narrow, channels=narrow.channels + 4, blocks=narrow.blocks + 2)
+    recipe = dataclasses.replace(tiny("light"), generator=wider, warmup_steps=5)
+    photo = torch.rand(1, 3, 32, 32) * 2 - 1
+    for index, source in enumerate((first.out, onnx)):
+        second = plan(recipe, f"second{index}", steps=2, init_from=source)
+        train(second, Ear())  # no longer than the warm-up
+        made = [weights.load(run.out / "painter.safetensors") for run in (first, second)]
+        painted = []
+        for one in made:
+            generator = build(one.spec)
+            values = {name: torch.from_numpy(array) for name, array in one.arrays.items()}
+            generator.load_state_dict(values)
+            with torch.no_grad():
+                painted.append(generator.eval()(photo))
+        assert made[1].spec == wider
+        assert torch.allclose(*painted, atol=1e-5)
+        assert made[1].card["before"][0]["recipe"]["generator"]["channels"] == narrow.channels
+
+
 def test_a_run_can_begin_with_weights_of_other_programs(plan, tmp_path):
     recipe = tiny("paper")
     published = build(recipe.generator).state_dict()

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import Recipe, Spec
 from pleinair.errors import TrainingError
-from pleinair.networks import Seen, build
+from pleinair.networks import Light, Seen, build
+from pleinair.networks.growth import holds, widened
 from pleinair.recipes import recipe_to_dict, spec_to_dict
 from pleinair.team import Team
 from pleinair.weights import Weights
@@ -145,7 +146,8 @@ class Session:
 
         The generators are its averaged ones, which is what its painter is. Discriminators of
         another shape stay fresh, and so does what only one of a one-way and a two-way run has.
-        Raises TrainingError where the generators differ in shape.
+        Generators may be wider than its, and paint the same at first (`networks.growth`). Raises
+        TrainingError where they differ in another way.
         """
         self._expect(recipe.generator)
         done = {"recipe": recipe_to_dict(recipe), "steps": state["step"]}
@@ -155,7 +157,7 @@ class Session:
         ]
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
             for network, values in zip(networks.generators, averages, strict=False):
-                network.load_state_dict(values)
+                _begin_as(network, values)
         if recipe.discriminator == self.recipe.discriminator:
             for name, network in self.networks.by_name().items():
                 if name in DISCRIMINATORS and name in state["networks"]:
@@ -164,7 +166,8 @@ class Session:
     def init_from_painter(self, painter: Weights) -> None:
         """Take over a painter; the other networks stay fresh.
 
-        Raises TrainingError where its generator differs in shape from the recipe's.
+        The generator may be wider than its, and paints the same at first (`networks.growth`).
+        Raises TrainingError where it differs in another way.
         """
         self._expect(painter.spec)
         card = painter.card
@@ -174,7 +177,7 @@ class Session:
         ]
         values = {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
-            networks.painting_generator.load_state_dict(values)
+            _begin_as(networks.painting_generator, values)
 
     def learn_from(self, painter: Weights) -> None:
         """Have a teacher: a painter of any spec, which paints as it does elsewhere."""
@@ -185,7 +188,7 @@ class Session:
         self.teacher = teacher.requires_grad_(False).eval().to(self.device)
 
     def _expect(self, generator: Spec) -> None:
-        if generator == self.recipe.generator:
+        if holds(self.recipe.generator, generator):
             return
         found, expected = spec_to_dict(generator), spec_to_dict(self.recipe.generator)
         differs = [key for key in found if key != "kind" and found[key] != expected.get(key)]
@@ -196,6 +199,12 @@ class Session:
             f"what the run is to begin with has another generator than recipe {self.recipe.name}; "
             f"choose its recipe, or a recipe file whose [generator] has {table}."
         )
+
+
+def _begin_as(generator: nn.Module, values: dict[str, Tensor]) -> None:
+    if isinstance(generator, Light):
+        values = widened(generator, values)
+    generator.load_state_dict(values)
 
 
 def dealt(pools: Sequence[list[Seen]], rank: int, size: int) -> list[Seen]:

@@ -90,7 +90,8 @@ def train(
         auto, cpu, cuda or mps.
     init_from
         Begin with the networks of another run, or with a painter (a name, an .onnx file or
-        weights of other programs), to refine it or to teach it another style.
+        weights of other programs), to refine it or to teach it another style. The recipe's
+        generator may be wider than a painter's own: it paints the same at first.
     teacher
         A painter (as for --init-from, but no run) whose paintings of the same photos are learned
         from, by a recipe with teacher_weight: a large one teaches a small one.
