@@ -54,11 +54,12 @@ def test_it_paints_the_same_and_can_learn_with_all_that_is_new(doubling, more):
             assert parameter.grad[new].abs().max() > 0, name
 
 
-def test_only_a_wider_one_of_the_same_kind_can():
+def test_only_a_wider_one_of_the_same_kind_begins_as_another():
     assert holds(SMALL, SMALL)
     assert holds(_wider(channels=9, blocks=3), SMALL)
     assert not holds(_wider(channels=7, blocks=3), SMALL)
-    assert not holds(_wider(channels=9, keeps="half"), SMALL)
+    assert holds(_wider(channels=9, keeps="colours"), SMALL)
+    assert not holds(_wider(channels=9, doubling="shuffle"), SMALL)
     assert not holds(_wider(low_pass=True), SMALL)
     assert not holds(SMALL, ResNetSpec())
     assert not holds(ResNetSpec(channels=8), ResNetSpec(channels=4))

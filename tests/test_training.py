@@ -414,7 +414,9 @@ def test_a_run_can_begin_with_a_narrower_generator(plan, tmp_path):
     photo = torch.rand(1, 3, 32, 32) * 2 - 1
     for index, source in enumerate((first.out, onnx)):
         second = plan(recipe, f"second{index}", steps=2, init_from=source)
-        train(second, Ear())  # no longer than the warm-up
+        ear = Ear()
+        train(second, ear)  # no longer than the warm-up
+        assert not any("keeps" in note for note in ear.notes)
         made = [weights.load(run.out / "painter.safetensors") for run in (first, second)]
         painted = []
         for one in made:
@@ -426,6 +428,11 @@ def test_a_run_can_begin_with_a_narrower_generator(plan, tmp_path):
         assert made[1].spec == wider
         assert torch.allclose(*painted, atol=1e-5)
         assert made[1].card["before"][0]["recipe"]["generator"]["channels"] == narrow.channels
+    other = dataclasses.replace(recipe, generator=dataclasses.replace(wider, keeps="colours"))
+    ear = Ear()
+    train(plan(other, "third", steps=1, init_from=onnx), ear)
+    said = 'mine.onnx has keeps = "half" and this generator keeps = "colours": it begins'
+    assert any(note.startswith(said) for note in ear.notes)
 
 
 def test_a_run_can_begin_with_weights_of_other_programs(plan, tmp_path):

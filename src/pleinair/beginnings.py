@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pleinair import checkpoint, foreign, hub
-from pleinair.config import Recipe, size_multiple
+from pleinair.config import AnySpec, LightSpec, Recipe, Spec, size_multiple
 from pleinair.errors import TrainingError
 from pleinair.session import Session
 
@@ -28,14 +28,29 @@ def init(session: Session, source: Path, say: Callable[[str], None]) -> None:
     """Begin with a run's best checkpoint, else its newest, or with a painter of any kind."""
     is_run = source.is_dir() and foreign.reader_of(source) is None
     if is_run:
-        session.init_from(*checkpoint.load_best(source, say))
+        recipe, state = checkpoint.load_best(source, say)
+        session.init_from(recipe, state)
+        begun: Spec | AnySpec = recipe.generator
     else:
-        session.init_from_painter(foreign.weights_of(hub.find(str(source))))
+        painter = foreign.weights_of(hub.find(str(source)))
+        session.init_from_painter(painter)
+        begun = painter.spec
+    _say_what_is_kept(session.recipe.generator, begun, source.name, say)
     session.before[-1]["from"] = source.name
     if not is_run and session.recipe.warmup_steps == 0:
         say(
             "the discriminators are new to this painter and the recipe has no warmup_steps, so "
             "its first steps may spoil it; recipe light has some."
+        )
+
+
+def _say_what_is_kept(
+    now: Spec, begun: Spec | AnySpec, name: str, say: Callable[[str], None]
+) -> None:
+    if isinstance(now, LightSpec) and isinstance(begun, LightSpec) and now.keeps != begun.keeps:
+        say(
+            f'{name} has keeps = "{begun.keeps}" and this generator keeps = "{now.keeps}": it '
+            "begins with its weights, and has to learn anew what of a photo is painted."
         )
 
 

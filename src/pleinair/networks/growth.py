@@ -11,17 +11,24 @@ from pleinair.networks.light import Light
 
 
 def holds(large: Spec, small: Spec) -> bool:
-    """Whether a generator of spec `large` can begin as one of `small`, which is no wider."""
+    """Whether a generator of spec `large` can begin with the weights of one of `small`.
+
+    It may be wider and have more blocks. What it keeps of the photo, which no weight tells, may
+    differ; then it has to learn to paint the same.
+    """
     if not (isinstance(large, LightSpec) and isinstance(small, LightSpec)):
         return large == small
     widths = ("channels", "half_channels", "detail_channels", "blocks")
     if any(getattr(large, name) < getattr(small, name) for name in widths):
         return False
-    return replace(small, **{name: getattr(large, name) for name in widths}) == large
+    given = {name: getattr(large, name) for name in (*widths, "keeps")}
+    return replace(small, **given) == large
 
 
 def widened(generator: Light, small: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of `generator`, freshly initialised, with which it paints as one of state `small`.
+
+    That is, where both keep the same of the photo.
 
     What is new sees the picture at once, and what was there sees nothing of it: those weights are
     0, and the first to learn. Chen et al. 2016, "Net2Net", https://arxiv.org/abs/1511.05641, double
