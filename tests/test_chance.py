@@ -23,6 +23,11 @@ RECIPES = {
     "light, shifted": dataclasses.replace(
         tiny("light"), discriminator_shift=8, content_weight=1.0, drift_weight=1.0
     ),
+    "light, with a palette": dataclasses.replace(
+        tiny("light"),
+        discriminator=dataclasses.replace(tiny("light").discriminator, palette=8),
+        content_weight=1.0,
+    ),
     "light, varied": dataclasses.replace(tiny("light"), **VARIED),
     "paper": tiny("paper"),
     "paper, all that is drawn": dataclasses.replace(

@@ -84,6 +84,8 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ("teacher_weight = -1", "weights, .* must not be negative"),
         ("[discriminator]\ndeepest = 5", "must be 4, 8, 16 or 32"),
         ("[discriminator]\nfinest = 8", "must be 2 or 4"),
+        ("[discriminator]\npalette = -1", "must be from 0 to crop without"),
+        ("[discriminator]\npalette = 121", "must be from 0 to crop without"),
         ("photo_zoom = 0.5", "must be from 1 to 8"),
         ("discriminator_shift = 65", "must be from 0 to half of crop"),
     ],

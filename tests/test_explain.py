@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -335,9 +336,18 @@ def test_maps_of_several_scales_have_names():
     two = exhibits._labels(
         type(recipe)(**{**vars(recipe), "discriminator": PatchSpec(scales=2)}), 2
     )
-    assert two == ["full size", "half size"]
-    assert exhibits._labels(recipe, 1) == [""]
-    assert exhibits._labels(RECIPES["light"], 3)[2] == "through features of stride 16"
+    assert two == [("full size", 1), ("half size", 2)]
+    assert exhibits._labels(recipe, 1) == [("", 1)]
+    light = RECIPES["light"]
+    assert exhibits._labels(light, 3)[2] == ("through features of stride 16", 4)
+    judge = dataclasses.replace(light.discriminator, finest=2, palette=8)
+    assert exhibits._labels(dataclasses.replace(light, discriminator=judge), 5) == [
+        ("through features of stride 2", 1),
+        ("through features of stride 4", 2),
+        ("through features of stride 8", 4),
+        ("through features of stride 16", 8),
+        ("mean colours of 8x8 pixels", 4),
+    ]
 
 
 def test_weights_and_files_of_other_programs_are_explained(tmp_path, photo):

@@ -194,6 +194,41 @@ def test_feature_discriminators_look_as_closely_as_they_are_told():
     assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 4, 32, 32)
 
 
+def test_a_judge_of_the_palette_sees_colours_and_no_shapes():
+    torch.manual_seed(0)
+    spec = FeatureSpec(channels=8, palette=8)
+    network = build(spec)
+    picture = torch.rand(1, 3, 64, 64) * 2 - 1
+    order = torch.randperm(64)
+    squares = F.unfold(picture, 8, stride=8).reshape(3, 64, 64)[:, order]
+    turned = F.fold(squares.reshape(1, 192, 64), 64, 8, stride=8)
+    seen = network.look(torch.cat([picture, turned]))
+    assert [one.shape[1:] for one in seen[-2:]] == [(112, 4, 4), (3, 8, 8)]
+    maps = network.judge(seen)
+    assert maps.shape == (2, 4, 16, 16)
+    assert torch.allclose(maps[0, 3], maps[1, 3], atol=1e-5)
+    assert not torch.allclose(maps[0, :3], maps[1, :3], atol=1e-2)
+    # The scene is not held by it.
+    assert spec.coarse == FeatureSpec(channels=8).coarse
+    assert len(seen[spec.coarse]) == 2
+
+
+def test_a_judge_of_the_palette_learns_what_the_shadows_are():
+    torch.manual_seed(0)
+    network = build(FeatureSpec(channels=8, palette=8))
+    luma = torch.rand(16, 1, 32, 32) * 2 - 1
+    black = luma.expand(-1, 3, -1, -1)
+    violet = black + (-0.2 - luma).clamp_min(0.0) * torch.tensor([0.1, 0.0, 0.4])[:, None, None]
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(80):
+        maps = network.judge(network.look(torch.cat([violet, black])))[:, 3]
+        loss = (maps[:16] - 1).square().mean() + maps[16:].square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert maps[:16].mean() > maps[16:].mean() + 0.05
+
+
 def test_feature_discriminators_may_be_blind_to_periods_of_two_pixels():
     torch.manual_seed(0)
     photo = F.interpolate(torch.rand(1, 3, 16, 16) * 2 - 1, (64, 64))

@@ -569,8 +569,11 @@ def test_a_painter_learns_to_leave_a_smooth_gradient_smooth():
     assert sum(found[-10:]) < 0.5 * sum(found[:10])
 
 
-def test_of_the_candidates_the_one_most_like_the_photo_is_learned_from():
+@pytest.mark.parametrize("palette", [0, 8])
+def test_of_the_candidates_the_one_most_like_the_photo_is_learned_from(palette):
     recipe = dataclasses.replace(tiny("light"), candidates=3, discriminator_batch=2)
+    judge = dataclasses.replace(recipe.discriminator, palette=palette)
+    recipe = dataclasses.replace(recipe, discriminator=judge)
     session = Session.start(recipe, 0, torch.device("cpu"))
     photo = torch.rand(2, 3, 64, 64) * 2 - 1
     painting = torch.rand(6, 3, 64, 64).lerp(torch.zeros(6, 3, 1, 1), 0.9)

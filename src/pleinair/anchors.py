@@ -55,10 +55,11 @@ def held(
         taught = F.l1_loss(fake.clamp(-1.0, 1.0), wanted)
         found["teacher"] = taught.detach()
         total = total + recipe.teacher_weight * taught
-        if recipe.teacher_feature_weight > 0:
+        if recipe.teacher_feature_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
             with torch.no_grad():
                 shown = look(wanted)
-            features = losses.content_loss(seen, shown)
+            maps = len(recipe.discriminator.strides)  # and no palette behind them
+            features = losses.content_loss(seen[:maps], shown[:maps])
             found["teacher_features"] = features.detach()
             total = total + recipe.teacher_feature_weight * features
     return total

@@ -100,6 +100,9 @@ class FeatureSpec:
     deepest: int = 16  # stride: 4, 8, 16 or 32; deeper is what is where, finer is strokes
     finest: int = 4  # stride: 2 or 4
     low_pass: bool = False  # periods of 2 pixels are taken out before it looks
+    palette: int = (
+        0  # pixels of the squares whose mean colours one more sees, and no shapes; 0: none
+    )
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -109,7 +112,7 @@ class FeatureSpec:
     @property
     def coarse(self) -> slice:
         """The maps of strides 8 and more: finer ones see strokes, and not what is where."""
-        return slice(sum(stride < 8 for stride in self.strides), None)
+        return slice(sum(stride < 8 for stride in self.strides), len(self.strides))
 
 
 DiscriminatorSpec = PatchSpec | FeatureSpec

@@ -349,15 +349,14 @@ def _judge(side: str, network: Network, networks: Quartet, shown: dict[str, Pixe
 def _opinions(recipe: Recipe, logits: NDArray[np.float32], pixels: Pixels) -> list[Values]:
     """Each map of logits (maps, h, w) over the picture that it is of."""
     found = []
-    labels = _labels(recipe, len(logits))
-    for level, (label, raw) in enumerate(zip(labels, logits, strict=True)):
+    for (label, coarser), raw in zip(_labels(recipe, len(logits)), logits, strict=True):
         one = belief(recipe.adversarial, raw)
         found.append(
             {
                 "label": label,
                 "picture": press.uri(swatches.judged(pixels, one)),
                 # Coarse maps are repeated to the size of the first.
-                "size": [length // 2**level for length in one.shape],
+                "size": [length // coarser for length in one.shape],
                 "share": float(np.mean(one > 0)),
                 "mean": float(raw.mean()),
             }
@@ -383,10 +382,16 @@ def belief(kind: Adversarial, logits: NDArray[np.float32]) -> NDArray[np.float32
             return np.asarray(np.clip(logits, -1.0, 1.0), np.float32)
 
 
-def _labels(recipe: Recipe, count: int) -> list[str]:
-    if isinstance(recipe.discriminator, FeatureSpec):
-        return [f"through features of stride {stride}" for stride in (4, 8, 16, 32)][:count]
-    return ["full size", "half size", "a quarter", "an eighth"][:count] if count > 1 else [""]
+def _labels(recipe: Recipe, count: int) -> list[tuple[str, int]]:
+    """What each map is of, and how many times coarser than the first."""
+    if isinstance(spec := recipe.discriminator, FeatureSpec):
+        eye = [(f"through features of stride {s}", s // spec.finest) for s in spec.strides]
+        side = spec.palette
+        return [*eye, (f"mean colours of {side}x{side} pixels", max(side // spec.finest, 1))][
+            :count
+        ]
+    sizes = ["full size", "half size", "a quarter", "an eighth"][:count] if count > 1 else [""]
+    return [(size, 2**level) for level, size in enumerate(sizes)]
 
 
 def patch_pixels(recipe: Recipe) -> int | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pleinair import anchors, losses
 from pleinair.augment import augment
 from pleinair.chance import Chance
-from pleinair.config import Recipe
+from pleinair.config import FeatureSpec, Recipe
 from pleinair.networks import Discriminator, Generator, PatchHeads, Seen
 from pleinair.schedules import (
     cycle_weight,
@@ -68,12 +68,18 @@ def _most_alike(session: Session, photo: Tensor, painting: Tensor) -> Tensor:
     with torch.no_grad():
         # Half the size says as well what is in a picture, in a quarter of the time.
         shown = F.avg_pool2d(torch.cat([photo, painting]), 2)
-        maps = session.networks.painting_discriminator.look(shown)[-1]
+        maps = session.networks.painting_discriminator.look(shown)[_deepest(session.recipe)]
         scenes = F.normalize(maps.mean(dim=(2, 3)), dim=1)
         own, others = scenes[: len(photo)], scenes[len(photo) :].reshape(len(photo), each, -1)
         best = (others @ own[:, :, None]).squeeze(2).argmax(dim=1)
         first = torch.arange(0, len(painting), each, device=best.device)
     return painting[first + best]
+
+
+def _deepest(recipe: Recipe) -> int:
+    """Which map of those that discriminators look at has the largest stride."""
+    seen = recipe.discriminator
+    return len(seen.strides) - 1 if isinstance(seen, FeatureSpec) else -1
 
 
 def _translated(session: Session, photo: Tensor, painting: Tensor, chance: Chance) -> list[Seen]:

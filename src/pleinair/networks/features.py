@@ -183,16 +183,20 @@ def lite(name: str) -> Lite:
         return Lite(state, variant.repeats).eval()
 
 
-class FeaturePatch(nn.Module):
-    """Small patch discriminators on the frozen features of some strides.
+_COLOURS = 4.0
+"""How many times [-1, 1] is as wide before a network of slope 1 tells colours in it apart."""
 
-    3 channels in [-1, 1] to logits (N, strides, H/finest, W/finest), a channel for each stride;
-    the coarse maps are repeated so that every stride weighs the same.
+
+class FeaturePatch(nn.Module):
+    """Small patch discriminators on the frozen features of some strides, and one on the palette.
+
+    3 channels in [-1, 1] to logits (N, strides, H/finest, W/finest), a channel for each stride and
+    one more if colours are judged; coarse maps are repeated so that each weighs the same.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
-        self.strides = spec.strides
+        self.strides, self.palette = spec.strides, spec.palette
         self.low_pass = spec.low_pass
         self.eye = lite("lite0")
         self.heads = nn.ModuleList(
@@ -205,6 +209,17 @@ class FeaturePatch(nn.Module):
             )
             for stride in self.strides
         )
+        if spec.palette:
+            # One colour at a time: what is frozen was taught to know a dog in any light.
+            self.heads.append(
+                nn.Sequential(
+                    nn.Conv2d(3, spec.channels, 1),
+                    nn.LeakyReLU(spec.slope),
+                    nn.Conv2d(spec.channels, spec.channels, 1),
+                    nn.LeakyReLU(spec.slope),
+                    nn.Conv2d(spec.channels, 1, 1),
+                )
+            )
         init_normal(self)
         for part in self.heads.modules():
             if isinstance(part, nn.Conv2d):
@@ -215,9 +230,10 @@ class FeaturePatch(nn.Module):
         return self.judge(self.look(x))
 
     def look(self, x: Tensor) -> Seen:
-        """What is fixed of the way from pictures to logits: the frozen maps."""
+        """What is fixed of the way from pictures to logits: the frozen maps, then the palette."""
         taps = self.eye.taps(low_pass(x) if self.low_pass else x, self.strides[-1], self.strides[0])
-        return tuple(taps[stride] for stride in self.strides)
+        maps = tuple(taps[stride] for stride in self.strides)
+        return (*maps, _COLOURS * F.avg_pool2d(x, self.palette)) if self.palette else maps
 
     def judge(self, seen: Seen) -> Tensor:
         """Logits of what `look` gave."""
