@@ -71,6 +71,8 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ("drift_pool = 0", "drift_pool = 0 must be from 1 to crop"),
         ("drift_margin = -0.1", "weights, cycle_noise and margins must not be negative"),
         ("chroma_margin = -0.1", "weights, cycle_noise and margins must not be negative"),
+        ("fleck_margin = -0.1", "weights, cycle_noise and margins must not be negative"),
+        ("fleck_weight = -0.1", "weights, cycle_noise and margins must not be negative"),
         ("chroma_pool = 0", "chroma_pool = 0 must be from 1 to crop"),
         ("lattice_weight = -1", "weights, cycle_noise and margins must not be negative"),
         (

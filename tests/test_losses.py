@@ -83,6 +83,28 @@ def test_colours_drift_beyond_the_margin_and_over_squares_alone():
     assert losses.drift_loss(photo, poppies, 16, 0.25).item() == pytest.approx(0.75 / 12)
 
 
+def test_flecks_are_finer_chroma_than_the_photo_has_there():
+    photo = torch.zeros(1, 3, 48, 48)
+    yellow = torch.tensor([0.4, 0.4, -0.8])[:, None, None]
+    assert losses.fleck_loss(photo, photo + 0.9, 0.0).item() == pytest.approx(0.0, abs=1e-6)
+    assert losses.fleck_loss(photo, photo + yellow, 0.0).item() == pytest.approx(0.0, abs=1e-6)
+    grey = photo.clone()
+    grey[..., 20:24, 20:24] = 0.8  # a stroke that is lighter
+    assert losses.fleck_loss(photo, grey, 0.0).item() == pytest.approx(0.0, abs=1e-6)
+    flecked = photo.clone()
+    flecked[..., 24, 24] = yellow[:, 0, 0]
+    # A pixel of 81 differs by 80/81 of it from the mean around it, the others by 1/81.
+    by_hand = (80 / 81 + 80 * 1 / 81) * float(yellow.abs().sum()) / photo.numel()
+    assert losses.fleck_loss(photo, flecked, 0.0).item() == pytest.approx(by_hand, rel=1e-5)
+    some = (80 / 81 * yellow.abs() - 0.1).sum() / photo.numel()
+    assert losses.fleck_loss(photo, flecked, 0.1).item() == pytest.approx(float(some), rel=1e-5)
+    # What the photo has may be painted, and so may what is like it beside it.
+    assert losses.fleck_loss(flecked, flecked, 0.0).item() == 0.0
+    beside = flecked.roll(3, dims=3)
+    one, two = (losses.fleck_loss(flat, beside, 0.05).item() for flat in (flecked, photo))
+    assert one < 0.1 * two
+
+
 def test_flecks_are_chroma_that_moves_and_no_darker_strokes():
     photo = torch.zeros(1, 3, 32, 32)
     strokes = torch.tensor([1.0, -1.0]).repeat_interleave(4).repeat(4).expand(1, 3, 32, 32)

@@ -591,10 +591,10 @@ def test_a_run_draws_as_many_candidates_as_its_recipe_says(plan):
 
 
 @pytest.mark.parametrize("direction", ["both", "painting"])
-@pytest.mark.parametrize("name", ["content", "drift", "chroma", "lattice"])
+@pytest.mark.parametrize("name", ["content", "drift", "chroma", "fleck", "lattice"])
 def test_a_painting_is_held_to_its_photo(direction, name):
     weights = {"content_weight": 0.0, "drift_weight": 0.0, f"{name}_weight": 100.0}
-    weights |= {"drift_margin": 0.0, "chroma_margin": 0.0}
+    weights |= {"drift_margin": 0.0, "chroma_margin": 0.0, "fleck_margin": 0.0}
     weights |= {"discriminator_shift": 0, "warmup_steps": 0}
     weights |= {"identity_weight": 0.0, "identity_end_weight": 0.0, "direction": direction}
     recipe = dataclasses.replace(tiny("light"), generator=COPYING, **weights)

@@ -44,6 +44,10 @@ def held(
         chroma = losses.chroma_loss(photo, fake, recipe.chroma_pool, recipe.chroma_margin)
         found["chroma"] = chroma.detach()
         total = total + recipe.chroma_weight * chroma
+    if recipe.fleck_weight > 0:
+        fleck = losses.fleck_loss(photo, fake, recipe.fleck_margin)
+        found["fleck"] = fleck.detach()
+        total = total + recipe.fleck_weight * fleck
     if recipe.lattice_weight > 0:
         lattice = losses.lattice_loss(fake)
         found["lattice"] = lattice.detach()

@@ -242,6 +242,8 @@ class Recipe:
     chroma_weight: float = 0.0  # of chroma that moves further than `chroma_margin`: coloured flecks
     chroma_margin: float = 0.25  # in units of [-1, 1]
     chroma_pool: int = 4  # pixels of the squares whose mean chroma is compared
+    fleck_weight: float = 0.0  # of chroma that is finer than the photo's by more than
+    fleck_margin: float = 0.05  # this, in units of [-1, 1]: strokes of odd colours in plain places
     teacher_weight: float = 0.0  # of the difference to what a teacher paints, pixel by pixel
     teacher_feature_weight: float = 0.0  # of the same, seen by the discriminators' eye
     identity_weight: float = 5.0  # at 0 the identity pass is not computed

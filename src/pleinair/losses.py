@@ -129,6 +129,22 @@ def chroma_loss(photo: Tensor, painting: Tensor, pool: int, margin: float) -> Te
     return drift_loss(moved.mean(dim=1, keepdim=True), moved, pool, margin)
 
 
+def fleck_loss(photo: Tensor, painting: Tensor, margin: float) -> Tensor:
+    """E[max(0, |f(painting)| - max|f(photo)| - margin)], f being fine chroma, max that around.
+
+    NCHW in [-1, 1]. Fine chroma is how a pixel's chroma differs from the mean in 9x9 pixels about
+    it. Where a photo is plain, as in a sky, strokes of another colour are flecks; where it is
+    motley they may be as motley, and everywhere by `margin` more. Whole areas may take any colour.
+    """
+    ground = F.max_pool2d(_fine_chroma(photo).abs(), 9, stride=1, padding=4)
+    return F.relu(_fine_chroma(painting).abs() - ground - margin).mean()
+
+
+def _fine_chroma(pictures: Tensor) -> Tensor:
+    chroma = pictures - pictures.mean(dim=1, keepdim=True)
+    return chroma - F.avg_pool2d(chroma, 9, stride=1, padding=4, count_include_pad=False)
+
+
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
     """E[|grad D(x)|^2] / 2 over pictures, D(x) being the mean of a picture's logits.
 

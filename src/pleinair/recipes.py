@@ -161,6 +161,7 @@ def _validated(recipe: Recipe) -> Recipe:
         *(r.cycle_weight, r.cycle_end_weight, r.identity_weight, r.identity_end_weight),
         *(r.nce_weight, r.ripple_weight, r.r1_weight, r.cycle_noise),
         *(r.content_weight, r.drift_weight, r.drift_margin, r.chroma_weight, r.chroma_margin),
+        *(r.fleck_weight, r.fleck_margin),
         *(r.teacher_weight, r.teacher_feature_weight, r.lattice_weight),
     )
     counts = (r.pool_size, r.warmup_steps, r.rate_warmup_steps)
