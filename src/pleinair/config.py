@@ -100,9 +100,7 @@ class FeatureSpec:
     deepest: int = 16  # stride: 4, 8, 16 or 32; deeper is what is where, finer is strokes
     finest: int = 4  # stride: 2 or 4
     low_pass: bool = False  # periods of 2 pixels are taken out before it looks
-    palette: int = (
-        0  # pixels of the squares whose mean colours one more sees, and no shapes; 0: none
-    )
+    palette: int = 0  # pixels of squares whose mean colours one more judges alone; 0: none
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -387,9 +387,8 @@ def _labels(recipe: Recipe, count: int) -> list[tuple[str, int]]:
     if isinstance(spec := recipe.discriminator, FeatureSpec):
         eye = [(f"through features of stride {s}", s // spec.finest) for s in spec.strides]
         side = spec.palette
-        return [*eye, (f"mean colours of {side}x{side} pixels", max(side // spec.finest, 1))][
-            :count
-        ]
+        colours = (f"mean colours of {side}x{side} pixels", max(side // spec.finest, 1))
+        return [*eye, colours][:count]
     sizes = ["full size", "half size", "a quarter", "an eighth"][:count] if count > 1 else [""]
     return [(size, 2**level) for level, size in enumerate(sizes)]
 

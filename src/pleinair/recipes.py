@@ -214,9 +214,9 @@ def _validated(recipe: Recipe) -> Recipe:
         f"discriminator_shift = {r.discriminator_shift} must be from 0 to half of crop": (
             not 0 <= r.discriminator_shift <= r.crop // 2
         ),
-        "palette of a discriminator must be from 0 to crop without discriminator_shift": (
+        "palette of a discriminator must be from 0 to half of crop - discriminator_shift": (
             isinstance(r.discriminator, FeatureSpec)
-            and not 0 <= r.discriminator.palette <= r.crop - r.discriminator_shift
+            and not 0 <= r.discriminator.palette <= (r.crop - r.discriminator_shift) // 2
         ),
         "finest of a discriminator must be 2 or 4": (
             isinstance(r.discriminator, FeatureSpec) and r.discriminator.finest not in (2, 4)
