@@ -19,6 +19,7 @@ from pleinair import (
     images,
     nameplate,
     onnxfile,
+    opinions,
     pulse,
     runtime,
     swatches,
@@ -273,11 +274,11 @@ def test_a_change_is_parted_into_what_is_wide_and_what_is_fine():
 def test_what_a_discriminator_believes():
     for kind, made, real in (("lsgan", 0.0, 1.0), ("hinge", -1.0, 1.0), ("bce", -30.0, 30.0)):
         middle = 0.5 * (made + real)
-        found = exhibits.belief(kind, np.array([made, middle, real], np.float32))
+        found = opinions.belief(kind, np.array([made, middle, real], np.float32))
         np.testing.assert_allclose(found, [-1, 0, 1], atol=1e-6)
-    assert exhibits.patch_pixels(RECIPES["paper"]) == 70
-    assert exhibits.patch_pixels(RECIPES["lab"]) == 70
-    assert exhibits.patch_pixels(RECIPES["light"]) is None
+    assert opinions.patch_pixels(RECIPES["paper"]) == 70
+    assert opinions.patch_pixels(RECIPES["lab"]) == 70
+    assert opinions.patch_pixels(RECIPES["light"]) is None
 
 
 # --- pages ------------------------------------------------------------------------------------
@@ -333,15 +334,15 @@ def test_the_page_of_a_run_of_one_direction(tmp_path, photo):
 
 def test_maps_of_several_scales_have_names():
     recipe = tiny("paper")
-    two = exhibits._labels(
+    two = opinions._labels(
         type(recipe)(**{**vars(recipe), "discriminator": PatchSpec(scales=2)}), 2
     )
     assert two == [("full size", 1), ("half size", 2)]
-    assert exhibits._labels(recipe, 1) == [("", 1)]
+    assert opinions._labels(recipe, 1) == [("", 1)]
     light = RECIPES["light"]
-    assert exhibits._labels(light, 3)[2] == ("through features of stride 16", 4)
+    assert opinions._labels(light, 3)[2] == ("through features of stride 16", 4)
     judge = dataclasses.replace(light.discriminator, finest=2, palette=8)
-    assert exhibits._labels(dataclasses.replace(light, discriminator=judge), 5) == [
+    assert opinions._labels(dataclasses.replace(light, discriminator=judge), 5) == [
         ("through features of stride 2", 1),
         ("through features of stride 4", 2),
         ("through features of stride 8", 4),

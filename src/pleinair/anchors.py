@@ -62,8 +62,8 @@ def held(
         if recipe.teacher_feature_weight > 0 and isinstance(recipe.discriminator, FeatureSpec):
             with torch.no_grad():
                 shown = look(wanted)
-            maps = len(recipe.discriminator.strides)  # and no palette behind them
-            features = losses.content_loss(seen[:maps], shown[:maps])
+            maps = recipe.discriminator.maps
+            features = losses.content_loss(seen[maps], shown[maps])
             found["teacher_features"] = features.detach()
             total = total + recipe.teacher_feature_weight * features
     return total

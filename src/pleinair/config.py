@@ -108,9 +108,14 @@ class FeatureSpec:
         return tuple(s for s in (2, 4, 8, 16, 32) if self.finest <= s <= self.deepest)
 
     @property
+    def maps(self) -> slice:
+        """Of what is looked at, what is seen; a palette, which is judged alone, comes behind."""
+        return slice(len(self.strides))
+
+    @property
     def coarse(self) -> slice:
         """The maps of strides 8 and more: finer ones see strokes, and not what is where."""
-        return slice(sum(stride < 8 for stride in self.strides), len(self.strides))
+        return slice(sum(stride < 8 for stride in self.strides), self.maps.stop)
 
 
 DiscriminatorSpec = PatchSpec | FeatureSpec

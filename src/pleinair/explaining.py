@@ -16,13 +16,14 @@ from pleinair import (
     hub,
     images,
     nameplate,
+    opinions,
     press,
     pulse,
 )
 from pleinair.config import AnySpec, PainterSpec, size_multiple
 from pleinair.errors import MissingExtraError, UsageError
-from pleinair.exhibits import Quartet
 from pleinair.images import Pixels
+from pleinair.opinions import Quartet
 from pleinair.painter import Painter
 from pleinair.pulse import Told
 from pleinair.settings import EXPLAIN, PIXEL_CONTRACT
@@ -55,7 +56,7 @@ def explain(
     subject = _of_run(Path(painter), warn) if hub.is_run(painter) else _of_painter(painter, network)
     pixels = _seen(photo, subject.spec, side)
     found = pulse.take(subject.data, subject.name, images.to_batch(pixels), told)
-    back = exhibits.returned(found.painting, subject.networks)
+    back = opinions.returned(found.painting, subject.networks)
     title, about, licence = nameplate.words(subject.card, subject.name)
     return press.page(
         "explain.html",
@@ -70,8 +71,8 @@ def explain(
         pictures=exhibits.pictures(pixels, found.painting),
         layers=exhibits.layers(found),
         notes=exhibits.notes(found, pixels, subject.networks),
-        cycle=exhibits.cycle(pixels, found.painting, back, subject.networks),
-        judges=exhibits.judges(pixels, found.painting, back, subject.networks),
+        cycle=opinions.cycle(pixels, found.painting, back, subject.networks),
+        judges=opinions.judges(pixels, found.painting, back, subject.networks),
         run=subject.networks,
         version=__version__,
         gain=EXPLAIN.gain,

@@ -10,7 +10,7 @@ import torch
 from pleinair import checkpoint
 from pleinair.checkpoint import Networks
 from pleinair.engines import engine
-from pleinair.exhibits import Quartet
+from pleinair.opinions import Quartet
 
 
 def of_run(run: Path, told: Callable[[str], None]) -> Quartet:

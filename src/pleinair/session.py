@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pleinair.checkpoint import ImagePool, Networks
 from pleinair.config import Recipe, Spec
 from pleinair.errors import TrainingError
-from pleinair.networks import Light, Seen, build
+from pleinair.networks import Seen, build
 from pleinair.networks.growth import holds, widened
 from pleinair.recipes import recipe_to_dict, spec_to_dict
 from pleinair.team import Team
@@ -157,7 +157,7 @@ class Session:
         ]
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
             for network, values in zip(networks.generators, averages, strict=False):
-                _begin_as(network, values)
+                network.load_state_dict(widened(network, values))
         if recipe.discriminator == self.recipe.discriminator:
             for name, network in self.networks.by_name().items():
                 if name in DISCRIMINATORS and name in state["networks"]:
@@ -177,7 +177,8 @@ class Session:
         ]
         values = {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
         for networks in (self.networks, self.ema) if self.ema else (self.networks,):
-            _begin_as(networks.painting_generator, values)
+            generator = networks.painting_generator
+            generator.load_state_dict(widened(generator, values))
 
     def learn_from(self, painter: Weights) -> None:
         """Have a teacher: a painter of any spec, which paints as it does elsewhere."""
@@ -199,12 +200,6 @@ class Session:
             f"what the run is to begin with has another generator than recipe {self.recipe.name}; "
             f"choose its recipe, or a recipe file whose [generator] has {table}."
         )
-
-
-def _begin_as(generator: nn.Module, values: dict[str, Tensor]) -> None:
-    if isinstance(generator, Light):
-        values = widened(generator, values)
-    generator.load_state_dict(values)
 
 
 def dealt(pools: Sequence[list[Seen]], rank: int, size: int) -> list[Seen]:

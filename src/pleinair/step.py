@@ -62,24 +62,18 @@ def _most_alike(session: Session, photo: Tensor, painting: Tensor) -> Tensor:
     2021, "Enhancing Photorealism Enhancement", https://arxiv.org/abs/2105.04619, section 3.3, match
     crops by what a frozen network sees of them; here the deepest map of the discriminators' eye.
     """
-    each = session.recipe.candidates
-    if each == 1:
+    each, eye = session.recipe.candidates, session.recipe.discriminator
+    if each == 1 or not isinstance(eye, FeatureSpec):
         return painting
     with torch.no_grad():
         # Half the size says as well what is in a picture, in a quarter of the time.
         shown = F.avg_pool2d(torch.cat([photo, painting]), 2)
-        maps = session.networks.painting_discriminator.look(shown)[_deepest(session.recipe)]
-        scenes = F.normalize(maps.mean(dim=(2, 3)), dim=1)
+        deepest = session.networks.painting_discriminator.look(shown)[eye.maps][-1]
+        scenes = F.normalize(deepest.mean(dim=(2, 3)), dim=1)
         own, others = scenes[: len(photo)], scenes[len(photo) :].reshape(len(photo), each, -1)
         best = (others @ own[:, :, None]).squeeze(2).argmax(dim=1)
         first = torch.arange(0, len(painting), each, device=best.device)
     return painting[first + best]
-
-
-def _deepest(recipe: Recipe) -> int:
-    """Which map of those that discriminators look at has the largest stride."""
-    seen = recipe.discriminator
-    return len(seen.strides) - 1 if isinstance(seen, FeatureSpec) else -1
 
 
 def _translated(session: Session, photo: Tensor, painting: Tensor, chance: Chance) -> list[Seen]:

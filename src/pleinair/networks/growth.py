@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pleinair.config import LightSpec, Spec
 from pleinair.networks.light import Light
@@ -25,15 +25,18 @@ def holds(large: Spec, small: Spec) -> bool:
     return replace(small, **given) == large
 
 
-def widened(generator: Light, small: dict[str, Tensor]) -> dict[str, Tensor]:
+def widened(generator: nn.Module, small: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of `generator`, freshly initialised, with which it paints as one of state `small`.
 
-    That is, where both keep the same of the photo.
+    That is, where both keep the same of the photo. Of any other kind, whose spec `holds` itself
+    alone, it is `small`.
 
     What is new sees the picture at once, and what was there sees nothing of it: those weights are
     0, and the first to learn. Chen et al. 2016, "Net2Net", https://arxiv.org/abs/1511.05641, double
     what was there, which every copy has to unlearn; a fresh feature can be of use at once.
     """
+    if not isinstance(generator, Light):
+        return small
     state = {name: value.detach().clone() for name, value in generator.state_dict().items()}
     for name, value in state.items():
         if name not in small:
