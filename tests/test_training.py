@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from pleinair.monitoring import Score
 from pleinair.networks import build, winograd
 from pleinair.painter import Painter
 from pleinair.plan import Plan, resumed_plan
+from pleinair.retouch import retouched
 from pleinair.schedules import ema_decay
 from pleinair.session import Session
 from pleinair.settings import EVALUATE, TRAIN
@@ -499,6 +501,23 @@ def test_a_painter_learns_what_its_teacher_paints(plan, tmp_path):
     assert "nce" not in told[0]
     for name, value in session.teacher.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_a_teacher_is_corrected_before_it_is_learned_from(tmp_path):
+    teacher = _teacher(tmp_path / "teacher.safetensors")
+    plain = Session.start(_student(), 0, torch.device("cpu"))
+    recipe = _student(teacher_flecks=0.5, teacher_dusk=0.4, teacher_light=1.5)
+    session = Session.start(recipe, 0, torch.device("cpu"))
+    photo, painting = batches(recipe)
+    for each in (plain, session):
+        appoint_teacher(each, teacher)
+        fake = each.networks.painting_generator(photo[: recipe.batch])
+        wanted = each.teacher(photo[: recipe.batch])
+        if each is session:
+            wanted = retouched(wanted, 0.5, 0.4, 1.5)
+        by_hand = float((fake.detach().clamp(-1, 1) - wanted).abs().mean())
+        told = float(train_step(each, photo, painting, 0.0)["teacher"])
+        assert told == pytest.approx(by_hand, rel=1e-4)
 
 
 def test_a_run_keeps_its_teacher_when_it_goes_on(plan, tmp_path):
@@ -1279,3 +1298,26 @@ def test_a_scene_is_compared_as_it_is_where_discriminators_see_it_varied():
         told.append(float(train_step(session, *batches(recipe), 0.0)["content"]))
     assert told[1] == pytest.approx(told[0])
     assert max(told) < 1e-3
+
+
+def test_a_painter_that_becomes_its_own_teacher_goes_on_the_same_after_a_stop(plan):
+    recipe = _student(own_teacher_from=0.5, teacher_dusk=0.4)
+    whole, ear = plan(recipe, "whole", steps=8, checkpoint_every=1), Ear()
+    train(whole, ear)
+    told = monitoring.read_history(whole.out / "history.jsonl")
+    taught = [line["step"] for line in told if "teacher" in line]
+    assert taught and min(taught) > 4  # noqa: PT018
+    part = plan(recipe, "part", steps=8, checkpoint_every=1)
+    shutil.copytree(whole.out, part.out)
+    for later in (7, 8):
+        checkpoint.path_of(part.out, later).unlink(missing_ok=True)
+    train(resumed_plan(part.out, print, steps=8, device="cpu"), Ear(), resume=True)
+    one, other = (newest(each.out)[1] for each in (whole, part))
+    for name in ("networks", "own_teacher"):
+        assert_same(one[name], other[name], name)
+
+
+def test_a_painter_has_itself_or_another_as_its_teacher(plan, tmp_path):
+    teacher = _teacher(tmp_path / "teacher.safetensors")
+    with pytest.raises(TrainingError, match="its own painter as its teacher; leave --teacher out"):
+        train(plan(_student(own_teacher_from=0.5), "two", steps=1, teacher=teacher), Ear())

@@ -10,6 +10,7 @@ from pleinair import losses
 from pleinair.chance import Chance, random_gradient
 from pleinair.config import FeatureSpec, Recipe
 from pleinair.networks import Seen
+from pleinair.retouch import retouched
 from pleinair.session import Losses, Session
 
 
@@ -55,6 +56,9 @@ def held(
     if session.teacher is not None:
         with torch.no_grad():
             wanted = session.teacher(photo)
+            wanted = retouched(
+                wanted, recipe.teacher_flecks, recipe.teacher_dusk, recipe.teacher_light
+            )
         # What is beyond black and white never shows, and no teacher has it.
         taught = F.l1_loss(fake.clamp(-1.0, 1.0), wanted)
         found["teacher"] = taught.detach()

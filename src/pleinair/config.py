@@ -249,6 +249,10 @@ class Recipe:
     fleck_margin: float = 0.05  # this, in units of [-1, 1]: strokes of odd colours in plain places
     teacher_weight: float = 0.0  # of the difference to what a teacher paints, pixel by pixel
     teacher_feature_weight: float = 0.0  # of the same, seen by the discriminators' eye
+    own_teacher_from: float = 1.0  # part of the run after which it learns from itself as it is then
+    teacher_flecks: float = 1.0  # what fine chroma of its paintings is multiplied by before that
+    teacher_dusk: float = 0.0  # violet that is added to their black, in units of [-1, 1]
+    teacher_light: float = 1.0  # power of how far they are from white; above 1, lighter
     identity_weight: float = 5.0  # at 0 the identity pass is not computed
     identity_end_weight: float = 5.0
     identity_ramp: float = 1.0  # part of the run over which the one becomes the other

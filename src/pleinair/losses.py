@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pleinair.config import Adversarial
+from pleinair.retouch import fine_chroma
 
 
 def generator_loss(kind: Adversarial, fake_logits: Tensor) -> Tensor:
@@ -136,13 +137,8 @@ def fleck_loss(photo: Tensor, painting: Tensor, margin: float) -> Tensor:
     it. Where a photo is plain, as in a sky, strokes of another colour are flecks; where it is
     motley they may be as motley, and everywhere by `margin` more. Whole areas may take any colour.
     """
-    ground = F.max_pool2d(_fine_chroma(photo).abs(), 9, stride=1, padding=4)
-    return F.relu(_fine_chroma(painting).abs() - ground - margin).mean()
-
-
-def _fine_chroma(pictures: Tensor) -> Tensor:
-    chroma = pictures - pictures.mean(dim=1, keepdim=True)
-    return chroma - F.avg_pool2d(chroma, 9, stride=1, padding=4, count_include_pad=False)
+    ground = F.max_pool2d(fine_chroma(photo).abs(), 9, stride=1, padding=4)
+    return F.relu(fine_chroma(painting).abs() - ground - margin).mean()
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
