@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pleinair.retouch import DARK, VIOLET, fine_chroma, retouched  # noqa: E402
+from pleinair.retouch import DARK, VIOLET, dabs, fine_chroma, retouched  # noqa: E402
 
 
 def flat(*colour: float) -> torch.Tensor:
@@ -51,5 +51,40 @@ def test_flecks_are_calmed_and_light_and_broad_colours_stay():
 
 def test_the_result_is_a_picture_whatever_was_asked():
     painting = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    found = retouched(painting, flecks=2.0, dusk=1.0, light=2.0)
+    found = retouched(painting, flecks=2.0, dusk=1.0, light=2.0, dabbed=1.0)
     assert found.min() >= -1.0 and found.max() <= 1.0  # noqa: PT018
+
+
+def noise(*size: int) -> torch.Tensor:
+    return torch.rand(*size, generator=torch.Generator().manual_seed(5)) * 2 - 1
+
+
+def test_dabs_leave_what_is_even_and_where_its_edges_are():
+    assert torch.allclose(dabs(flat(0.2, -0.7, 1.0)), flat(0.2, -0.7, 1.0), atol=1e-5)
+    halves = flat(-0.5, 0.0, 0.5)
+    halves[..., 12:] = 0.8
+    assert torch.allclose(dabs(halves), halves, atol=1e-3)
+
+
+def test_dabs_make_grain_even_and_keep_its_level():
+    grain = 0.2 * noise(1, 3, 64, 64)
+    found = dabs(grain)
+    assert found.std() < 0.4 * grain.std()
+    assert found.mean() == pytest.approx(grain.mean().item(), abs=0.01)
+    edge = grain.clone()
+    edge[..., 32:] += 0.7
+    painted = dabs(edge).mean(dim=(0, 1, 2))
+    assert float(painted[33] - painted[30]) > 0.6  # as sharp as it was
+
+
+def test_dabs_are_of_any_size_and_of_each_picture_by_itself():
+    pictures = noise(2, 3, 9, 40)
+    both = dabs(pictures)
+    assert both.shape == pictures.shape
+    assert torch.allclose(both[:1], dabs(pictures[:1]), atol=1e-6)
+
+
+def test_a_part_of_a_painting_is_in_dabs():
+    painting = noise(1, 3, 32, 32)
+    half = retouched(painting, dabbed=0.5)
+    assert torch.allclose(half, (painting + dabs(painting)) / 2, atol=1e-6)

@@ -57,7 +57,11 @@ def held(
         with torch.no_grad():
             wanted = session.teacher(photo)
             wanted = retouched(
-                wanted, recipe.teacher_flecks, recipe.teacher_dusk, recipe.teacher_light
+                wanted,
+                recipe.teacher_flecks,
+                recipe.teacher_dusk,
+                recipe.teacher_light,
+                recipe.teacher_dabs,
             )
         # What is beyond black and white never shows, and no teacher has it.
         taught = F.l1_loss(fake.clamp(-1.0, 1.0), wanted)

@@ -252,6 +252,7 @@ class Recipe:
     own_teacher_from: float = 1.0  # part of the run after which it learns from itself as it is then
     teacher_flecks: float = 1.0  # what fine chroma of its paintings is multiplied by before that
     teacher_dusk: float = 0.0  # violet that is added to their black, in units of [-1, 1]
+    teacher_dabs: float = 0.0  # how much of its paintings is in dabs that are even inside
     teacher_light: float = 1.0  # power of how far they are from white; above 1, lighter
     identity_weight: float = 5.0  # at 0 the identity pass is not computed
     identity_end_weight: float = 5.0

@@ -211,16 +211,19 @@ def _validated(recipe: Recipe) -> Recipe:
         'teacher_feature_weight asks for a discriminator of kind "features"': (
             r.teacher_feature_weight > 0 and not isinstance(r.discriminator, FeatureSpec)
         ),
-        "teacher_flecks must be from 0 to 2, teacher_dusk from 0 to 1 and teacher_light from 1 to "
-        "2": not (
-            0 <= r.teacher_flecks <= 2 and 0 <= r.teacher_dusk <= 1 and 1 <= r.teacher_light <= 2
+        "teacher_flecks must be from 0 to 2, teacher_dusk and teacher_dabs from 0 to 1, and "
+        "teacher_light from 1 to 2": not (
+            0 <= r.teacher_flecks <= 2
+            and 0 <= r.teacher_dusk <= 1
+            and 0 <= r.teacher_dabs <= 1
+            and 1 <= r.teacher_light <= 2
         ),
         "own_teacher_from must be in [0, 1], and below 1 asks for a teacher_weight or a "
         "teacher_feature_weight": not 0 <= r.own_teacher_from <= 1
         or (r.own_teacher_from < 1 and max(r.teacher_weight, r.teacher_feature_weight) <= 0),
-        "teacher_flecks, teacher_dusk and teacher_light correct what a teacher paints, so they ask "
-        "for a teacher_weight or a teacher_feature_weight": (
-            (r.teacher_flecks, r.teacher_dusk, r.teacher_light) != (1.0, 0.0, 1.0)
+        "teacher_flecks, teacher_dusk, teacher_light and teacher_dabs correct what a teacher "
+        "paints, so they ask for a teacher_weight or a teacher_feature_weight": (
+            (r.teacher_flecks, r.teacher_dusk, r.teacher_light, r.teacher_dabs) != (1, 0, 1, 0)
             and max(r.teacher_weight, r.teacher_feature_weight) <= 0
         ),
         f"discriminator_shift = {r.discriminator_shift} must be from 0 to half of crop": (
