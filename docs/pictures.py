@@ -113,6 +113,12 @@ def painters(painter: Painter, at: Places) -> Image.Image:
     return _side_by_side([Painter.load("monet-small"), painter], at, parts)
 
 
+def larger(painter: Painter, at: Places) -> Image.Image:
+    """What the default painter makes of photos, and what the large one does."""
+    parts = [("aitzgorri", 0.62, 0.5), ("life", 0.4, 0.5), ("picosdeeuropa", 0.5, 0.6)]
+    return _side_by_side([painter, Painter.load("monet-large")], at, parts)
+
+
 def london(painter: Painter, at: Places) -> Image.Image:
     """What the default painter makes of photos, and the same in the fog."""
     parts = [("picosdeeuropa", 0.5, 0.6), ("aitzgorri", 0.62, 0.5), ("sunset", 0.5, 0.4)]
@@ -137,6 +143,7 @@ PICTURES: dict[str, Callable[[Painter, Places], Image.Image]] = {
     "doctor": doctors,
     "painters": painters,
     "london": london,
+    "monet-large": larger,
     "photo": way_back,
 }
 

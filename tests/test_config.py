@@ -88,8 +88,6 @@ def test_a_recipe_file_may_take_another_generator(tmp_path):
         ("teacher_weight = 1\nteacher_dusk = -1", "teacher_dusk and teacher_dabs from 0 to 1"),
         ("teacher_weight = 1\nteacher_light = 0.5", "teacher_light from 1 to 2"),
         ("teacher_weight = 1\nteacher_dabs = 2", "teacher_dusk and teacher_dabs from 0 to 1"),
-        ("own_teacher_from = 0.5", "own_teacher_from must be in .0, 1., and below 1 asks for"),
-        ("teacher_weight = 1\nown_teacher_from = 1.5", "own_teacher_from must be in"),
         ("teacher_dusk = 0.3", "so they ask for a teacher_weight or a teacher_feature_weight"),
         ("[discriminator]\ndeepest = 5", "must be 4, 8, 16 or 32"),
         ("[discriminator]\nfinest = 8", "must be 2 or 4"),

@@ -551,6 +551,7 @@ def test_a_server_shows_what_is_here_and_fetches_nothing(host):
         "monet",
         "london",
         "mine",
+        "monet-large",
         "monet-small",
         "photo",
     ]

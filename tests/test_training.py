@@ -4,7 +4,6 @@ import dataclasses
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -1298,26 +1297,3 @@ def test_a_scene_is_compared_as_it_is_where_discriminators_see_it_varied():
         told.append(float(train_step(session, *batches(recipe), 0.0)["content"]))
     assert told[1] == pytest.approx(told[0])
     assert max(told) < 1e-3
-
-
-def test_a_painter_that_becomes_its_own_teacher_goes_on_the_same_after_a_stop(plan):
-    recipe = _student(own_teacher_from=0.5, teacher_dusk=0.4)
-    whole, ear = plan(recipe, "whole", steps=8, checkpoint_every=1), Ear()
-    train(whole, ear)
-    told = monitoring.read_history(whole.out / "history.jsonl")
-    taught = [line["step"] for line in told if "teacher" in line]
-    assert taught and min(taught) > 4  # noqa: PT018
-    part = plan(recipe, "part", steps=8, checkpoint_every=1)
-    shutil.copytree(whole.out, part.out)
-    for later in (7, 8):
-        checkpoint.path_of(part.out, later).unlink(missing_ok=True)
-    train(resumed_plan(part.out, print, steps=8, device="cpu"), Ear(), resume=True)
-    one, other = (newest(each.out)[1] for each in (whole, part))
-    for name in ("networks", "own_teacher"):
-        assert_same(one[name], other[name], name)
-
-
-def test_a_painter_has_itself_or_another_as_its_teacher(plan, tmp_path):
-    teacher = _teacher(tmp_path / "teacher.safetensors")
-    with pytest.raises(TrainingError, match="its own painter as its teacher; leave --teacher out"):
-        train(plan(_student(own_teacher_from=0.5), "two", steps=1, teacher=teacher), Ear())

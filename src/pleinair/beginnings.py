@@ -14,8 +14,7 @@ from pleinair.session import Session
 def warn_where_nothing_holds(recipe: Recipe, say: Callable[[str], None]) -> None:
     """Say so where no loss asks that a painting shows what its photo does."""
     weights = [recipe.content_weight, recipe.nce_weight]
-    if recipe.own_teacher_from in (0.0, 1.0):  # else it holds the later part of the run alone
-        weights += [recipe.teacher_weight, recipe.teacher_feature_weight]
+    weights += [recipe.teacher_weight, recipe.teacher_feature_weight]
     if recipe.direction == "both":
         weights += [recipe.cycle_weight, recipe.cycle_end_weight]
     if max(weights) == 0:
@@ -62,13 +61,6 @@ def appoint_teacher(session: Session, painter: Path | None) -> None:
     """
     recipe = session.recipe
     wanted = max(recipe.teacher_weight, recipe.teacher_feature_weight) > 0
-    if recipe.own_teacher_from < 1.0:
-        if painter is not None:
-            raise TrainingError(
-                f"recipe {recipe.name} has its own painter as its teacher; leave --teacher out, or "
-                "set own_teacher_from = 1."
-            )
-        return
     if painter is None:
         if wanted:
             raise TrainingError(

@@ -249,7 +249,6 @@ class Recipe:
     fleck_margin: float = 0.05  # this, in units of [-1, 1]: strokes of odd colours in plain places
     teacher_weight: float = 0.0  # of the difference to what a teacher paints, pixel by pixel
     teacher_feature_weight: float = 0.0  # of the same, seen by the discriminators' eye
-    own_teacher_from: float = 1.0  # part of the run after which it learns from itself as it is then
     teacher_flecks: float = 1.0  # what fine chroma of its paintings is multiplied by before that
     teacher_dusk: float = 0.0  # violet that is added to their black, in units of [-1, 1]
     teacher_dabs: float = 0.0  # how much of its paintings is in dabs that are even inside

@@ -218,9 +218,6 @@ def _validated(recipe: Recipe) -> Recipe:
             and 0 <= r.teacher_dabs <= 1
             and 1 <= r.teacher_light <= 2
         ),
-        "own_teacher_from must be in [0, 1], and below 1 asks for a teacher_weight or a "
-        "teacher_feature_weight": not 0 <= r.own_teacher_from <= 1
-        or (r.own_teacher_from < 1 and max(r.teacher_weight, r.teacher_feature_weight) <= 0),
         "teacher_flecks, teacher_dusk, teacher_light and teacher_dabs correct what a teacher "
         "paints, so they ask for a teacher_weight or a teacher_feature_weight": (
             (r.teacher_flecks, r.teacher_dusk, r.teacher_light, r.teacher_dabs) != (1, 0, 1, 0)

@@ -45,7 +45,6 @@ class Session:
     accuracy: float = 0.5  # of the discriminators, a moving average
     before: list[dict[str, Any]] = field(default_factory=list)  # runs that this one began with
     teacher: nn.Module | None = None  # whose paintings are learned from; never learns itself
-    taught_by_itself: bool = False  # the teacher is the painter as it was
 
     @classmethod
     def start(cls, recipe: Recipe, seed: int, team: Team | torch.device) -> Session:
@@ -91,12 +90,7 @@ class Session:
             "seconds": self.seconds,
             "accuracy": self.accuracy,
             "before": self.before,
-            "own_teacher": self._own_teacher(),
         }
-
-    def _own_teacher(self) -> dict[str, Any] | None:
-        # Any other teacher is a file, which the plan names.
-        return self.teacher.state_dict() if self.teacher and self.taught_by_itself else None
 
     def own_state(self) -> dict[str, Any]:
         """What each process of a team has for itself: pools and random states."""
@@ -120,10 +114,6 @@ class Session:
         self.step, self.seconds = state["step"], state["seconds"]
         self.accuracy = state["accuracy"]
         self.before = state["before"]
-        if (values := state.get("own_teacher")) is not None:
-            self.learn_from_itself()
-            assert self.teacher is not None  # noqa: S101
-            self.teacher.load_state_dict(values)
 
     def restore_own(self, own: Sequence[dict[str, Any]], seed: int) -> None:
         """Go on from `own`, which the processes of a team gave, by rank; after `restore`.
@@ -197,12 +187,6 @@ class Session:
             {name: torch.from_numpy(array) for name, array in painter.arrays.items()}
         )
         self.teacher = teacher.requires_grad_(False).eval().to(self.device)
-
-    def learn_from_itself(self) -> None:
-        """Have a teacher: the painter as it is now."""
-        teacher = deepcopy(self.best.painting_generator)
-        self.teacher = teacher.requires_grad_(False).eval()
-        self.taught_by_itself = True
 
     def _expect(self, generator: Spec) -> None:
         if holds(self.recipe.generator, generator):

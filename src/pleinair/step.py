@@ -32,8 +32,6 @@ def train_step(session: Session, photo: Tensor, painting: Tensor, progress: floa
     """
     recipe = session.recipe
     painting = _most_alike(session, photo, painting)
-    if progress >= recipe.own_teacher_from < 1.0 and session.teacher is None:
-        session.learn_from_itself()
     factor = rate_factor(progress, recipe)
     own_step = session.step - recipe.warmup_steps
     for optimizer, rate, step in (
