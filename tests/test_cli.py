@@ -231,7 +231,8 @@ def test_a_read_only_output_folder(photo, tmp_path, capsys):
 
 def test_an_unknown_painter(photo, capsys):
     assert run("paint", photo, "--painter", "degas") == 1
-    use = "use monet, london, monet-large, monet-small, photo, another of `pleinair painters list`"
+    use = "use monet, london, monet-large, monet-small, photo, "
+    use += "another of `pleinair painters list`, or the path"
     assert use in one_line(capsys)
 
 

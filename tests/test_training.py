@@ -505,7 +505,9 @@ def test_a_painter_learns_what_its_teacher_paints(plan, tmp_path):
 def test_a_teacher_is_corrected_before_it_is_learned_from(tmp_path):
     teacher = _teacher(tmp_path / "teacher.safetensors")
     plain = Session.start(_student(), 0, torch.device("cpu"))
-    recipe = _student(teacher_flecks=0.5, teacher_dusk=0.4, teacher_light=1.5)
+    corrections = {"flecks": 0.5, "dusk": 0.4, "light": 1.5}
+    asked = {f"teacher_{name}": value for name, value in corrections.items()}
+    recipe = _student(**asked, teacher_dabs=0.7)
     session = Session.start(recipe, 0, torch.device("cpu"))
     photo, painting = batches(recipe)
     for each in (plain, session):
@@ -513,7 +515,7 @@ def test_a_teacher_is_corrected_before_it_is_learned_from(tmp_path):
         fake = each.networks.painting_generator(photo[: recipe.batch])
         wanted = each.teacher(photo[: recipe.batch])
         if each is session:
-            wanted = retouched(wanted, 0.5, 0.4, 1.5)
+            wanted = retouched(wanted, **corrections, dabbed=0.7)
         by_hand = float((fake.detach().clamp(-1, 1) - wanted).abs().mean())
         told = float(train_step(each, photo, painting, 0.0)["teacher"])
         assert told == pytest.approx(by_hand, rel=1e-4)

@@ -58,10 +58,10 @@ def held(
             wanted = session.teacher(photo)
             wanted = retouched(
                 wanted,
-                recipe.teacher_flecks,
-                recipe.teacher_dusk,
-                recipe.teacher_light,
-                recipe.teacher_dabs,
+                flecks=recipe.teacher_flecks,
+                dusk=recipe.teacher_dusk,
+                light=recipe.teacher_light,
+                dabbed=recipe.teacher_dabs,
             )
         # What is beyond black and white never shows, and no teacher has it.
         taught = F.l1_loss(fake.clamp(-1.0, 1.0), wanted)

@@ -15,7 +15,6 @@ DARK = -0.2
 VIOLET = (0.65, 0.44, 1.0)
 """What reaches a shadow under a blue sky and a warm sun, relative to its blue."""
 
-
 DAB = 3.0
 """Pixels: the deviation of the bell that a dab is cut from."""
 
@@ -35,9 +34,9 @@ def fine_chroma(pictures: Tensor) -> Tensor:
 def dabs(pictures: Tensor) -> Tensor:
     """Pictures in dabs of a brush: even inside, with edges where the picture has some.
 
-    NCHW, sides of 7 pixels or more; the result is of the same shape. Each pixel becomes a mean of
+    NCHW, sides of 2 pixels or more; the result is of the same shape. Each pixel becomes a mean of
     the means of eight sectors around it, weighted by how even each is: Papari et al. 2007,
-    "Artistic Edge and Corner Enhancing Smoothing", https://doi.org/10.1109/TIP.2007.903912, eq. 8,
+    "Artistic Edge and Corner Enhancing Smoothing", https://doi.org/10.1109/TIP.2007.903912,
     with deviations of levels in [0, 255] and a power of 8.
     """
     channels, radius = pictures.shape[1], 2 * round(DAB)
@@ -53,8 +52,8 @@ def dabs(pictures: Tensor) -> Tensor:
     means, squares = found[:, 0], found[:, 1]  # (N, C, sectors, H, W)
     variance = (squares - means.square()).sum(dim=1, keepdim=True).clamp(min=least)
     weights = (variance / least) ** (-_SHARPNESS / 2)
-    dabbed: Tensor = (weights * means).sum(dim=2) / weights.sum(dim=2)
-    return dabbed
+    painted: Tensor = (weights * means).sum(dim=2) / weights.sum(dim=2)
+    return painted
 
 
 @cache
